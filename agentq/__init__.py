@@ -1,0 +1,1 @@
+"""AgentQ: policies propose, critics value, selectors choose."""

@@ -1,0 +1,1 @@
+"""Language models and encoders: loading, fingerprints, tokenisation of states and actions."""

@@ -1,0 +1,1 @@
+"""Who values candidate actions."""

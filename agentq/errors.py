@@ -1,0 +1,78 @@
+"""The exception tree of AgentQ.
+
+AgentQError
+├── ConfigError          a setting is unknown, of the wrong type, or contradicts another
+├── MissingExtraError    an optional dependency is not installed (names the install command)
+├── CandidateError       a policy or a caller handed over no usable candidates
+├── SelectorError        scores and candidates do not fit, or a selector's setting is impossible
+├── BackboneError        a language model could not be loaded or does not fit the request
+├── CriticError          a critic cannot score what it was given
+│   └── CheckpointError  a saved critic does not belong to this backbone, template or version
+├── FeatureError         a feature store is unreadable, or features are not finite
+├── LogError             a trajectory log is unreadable, locked, or from a newer version
+├── TrainingError        training cannot go on (loss not finite, nothing to train on, bad resume)
+├── DataError            an input data file is broken or incomplete
+├── TaskError            a task id or panel is unknown or does not match its hash
+└── EvaluationError      results are missing or cannot be compared
+
+Every message names the offending value, what was expected, and the next action.
+"""
+
+
+class AgentQError(Exception):
+    """Base class of every error that AgentQ raises on purpose."""
+
+
+class ConfigError(AgentQError, ValueError):
+    """A setting is unknown, of the wrong type, or contradicts another one."""
+
+
+class MissingExtraError(AgentQError, ImportError):
+    """An optional dependency is not installed; the message names the install command."""
+
+
+class CandidateError(AgentQError, ValueError):
+    """A policy or a caller handed over no usable candidates."""
+
+
+class SelectorError(AgentQError, ValueError):
+    """Scores and candidates do not fit, or a selector's setting is impossible."""
+
+
+class BackboneError(AgentQError):
+    """A language model could not be loaded or does not fit the request."""
+
+
+class CriticError(AgentQError):
+    """A critic cannot score what it was given."""
+
+
+class CheckpointError(CriticError):
+    """A saved critic does not belong to this backbone, chat template or version."""
+
+
+class FeatureError(AgentQError):
+    """A feature store is unreadable, or features are not finite."""
+
+
+class LogError(AgentQError):
+    """A trajectory log is unreadable, locked by another process, or from a newer version."""
+
+
+class TrainingError(AgentQError):
+    """Training cannot go on: loss not finite, nothing to train on, or an impossible resume."""
+
+
+class DataError(AgentQError, ValueError):
+    """An input data file is broken or incomplete."""
+
+
+class TaskError(AgentQError, KeyError):
+    """A task id or panel is unknown or does not match its content hash."""
+
+    def __str__(self) -> str:  # KeyError would print the repr, quotes included
+        return str(self.args[0]) if self.args else ""
+
+
+class EvaluationError(AgentQError):
+    """Results are missing or cannot be compared."""

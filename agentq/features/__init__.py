@@ -1,0 +1,1 @@
+"""Frozen features of a backbone, computed once, stored on disk."""

@@ -1,0 +1,1 @@
+"""The log: schema, append-only writer, reader, transitions."""

@@ -1,0 +1,1 @@
+"""Readers of official data formats, generators of our own data, bundled assets."""

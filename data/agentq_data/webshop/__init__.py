@@ -1,0 +1,1 @@
+"""WebShop data: official files, our own catalogue."""

@@ -1,0 +1,1 @@
+"""Evaluation: panels, rollouts, statistics, reports."""
