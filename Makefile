@@ -1,0 +1,52 @@
+# Needs Python 3.11 or newer with pip, and make. Everything is installed into .venv of this folder.
+PYTHON ?= python3
+VENV   ?= .venv
+OUTPUT ?= runs/demo
+ARGS   ?=
+
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+LAUNCH  := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
+
+.PHONY: help install demo test lint type wheel-test benchmark clean
+
+help:
+	@echo "make demo        train a Q-value critic and measure what it gains; offline, about 10 minutes on 2 cores"
+	@echo "make test        the tests"
+	@echo "make lint        ruff and the import contract"
+	@echo "make type        pyright"
+	@echo "make wheel-test  build the wheel and use it away from this folder"
+	@echo "make benchmark   the speed ratios of benchmarks/"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "AgentQ needs Python 3.11 or newer; $(PYTHON) is older. Run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,train]"
+	@touch $@
+
+demo: $(STAMP)
+	$(LAUNCH) recipes/train_qvalue.py --output $(OUTPUT) $(ARGS)
+	@echo "The report is $(CURDIR)/$(OUTPUT)/report.html (numbers: report.json)"
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+type: $(STAMP)
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+wheel-test: $(STAMP)
+	.ci/wheel-test $(BIN)/python
+
+benchmark: $(STAMP)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
