@@ -71,6 +71,5 @@ def _print_step(index: int, step: Step, *, messages: bool) -> None:
     for number, candidate in enumerate(decision.candidates):
         mark = ">" if number == decision.index else " "
         text = candidate.action if candidate.action is not None else f"{candidate.text!r} ({candidate.error})"
-        print(
-            f" {mark} q {decision.q[number]:8.4f}  p {decision.probabilities[number]:.3f}  x{candidate.count}  {text}"
-        )
+        share = decision.probabilities[number]
+        print(f" {mark} q {decision.q[number]:8.4f}  p {share:.3f}  x{candidate.count}  {text}")

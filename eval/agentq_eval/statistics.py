@@ -172,7 +172,8 @@ class TaskBootstrap:
         return array
 
     def _sums(self, values: ArrayLike) -> Floats:
-        return np.bincount(self._task_of, weights=self._checked(values), minlength=self.tasks)  # (T,)
+        sums = np.bincount(self._task_of, weights=self._checked(values), minlength=self.tasks)
+        return sums.astype(np.float64)  # (T,)
 
     def _resampled(self, sums: Floats) -> Floats:
         if self.episodes == 0:

@@ -1,0 +1,1 @@
+"""Subcommands that the evaluation adds to ``agentq``."""
