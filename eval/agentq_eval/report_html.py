@@ -33,6 +33,8 @@ svg { width: 100%; height: auto; display: block } svg text { fill: var(--ink); f
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 18px; padding: 0; margin: 4px 0 }
 .legend li { display: flex; align-items: center; gap: 6px; font-size: .9rem }
 .legend i { width: 18px; border-top: 3px solid currentColor }
+.legend span { color: var(--ink) }
+@media (max-width: 560px) { svg text { font-size: 16px } }
 .scroll { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-size: .92rem }
 th, td { padding: 6px 10px 6px 0; text-align: right; border-bottom: 1px solid var(--rule);
   white-space: nowrap; font-variant-numeric: tabular-nums }

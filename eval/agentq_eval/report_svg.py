@@ -87,7 +87,8 @@ def curve_chart(report: dict[str, Any]) -> str:
 
 def _legend(report: dict[str, Any]) -> str:
     keys = "".join(
-        f'<li class="{escape(name)}"><i></i>{escape(arm_label(name, "N"))}</li>' for name in report["curve"]
+        f'<li class="{escape(name)}"><i></i><span>{escape(arm_label(name, "N"))}</span></li>'
+        for name in report["curve"]
     )
     return f'<ul class="legend">{keys}</ul>'
 
