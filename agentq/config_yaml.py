@@ -1,5 +1,8 @@
 """YAML 1.2 scalars on top of PyYAML: ``1e-4`` is a number, ``no`` is text, a repeated key is an error."""
 
+# PyYAML's stubs leave nodes and tags untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import re

@@ -74,8 +74,8 @@ class Step:
     reward: float
     terminated: bool
     truncated: bool
-    info: Mapping[str, Any] = field(default_factory=dict)  # JSON-serialisable, e.g. reward parts
-    timings: Mapping[str, float] = field(default_factory=dict)  # seconds by stage
+    info: Mapping[str, Any] = field(default_factory=dict[str, Any])  # JSON-serialisable, e.g. reward parts
+    timings: Mapping[str, float] = field(default_factory=dict[str, float])  # seconds by stage
     #: Monte-Carlo labels of the candidates from snapshot continuations, (N,), NaN: not labelled.
     labels: FloatArray | None = None
 
@@ -88,7 +88,7 @@ class Trajectory:
     seed: int
     steps: tuple[Step, ...]
     environment: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def score(self) -> float:

@@ -137,7 +137,7 @@ def test_every_import_is_a_declared_dependency() -> None:
 def test_constraints_pin_what_is_required() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    pins = {canonicalize_name(name): version for name, version in pins.items()}
+    pins = {str(canonicalize_name(name)): version for name, version in pins.items()}
     assert pins["torch"] == "2.13.0"
     assert all("+" not in version for version in pins.values())
     extras = PROJECT["optional-dependencies"]
