@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agentq.agent import Agent
+    from agentq.backbones import BackboneConfig, load_backbone
     from agentq.config import load_config
     from agentq.critics.base import Critic, Scores
     from agentq.errors import AgentQError
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Agent",
     "AgentQError",
+    "BackboneConfig",
     "Candidate",
     "Critic",
     "Decision",
@@ -31,10 +35,13 @@ __all__ = [
     "Selector",
     "Step",
     "Trajectory",
+    "load_backbone",
     "load_config",
 ]
 
 _MODULES = {
+    "agentq.agent": ("Agent",),
+    "agentq.backbones": ("BackboneConfig", "load_backbone"),
     "agentq.config": ("load_config",),
     "agentq.critics.base": ("Critic", "Scores"),
     "agentq.errors": ("AgentQError",),

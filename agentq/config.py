@@ -311,7 +311,16 @@ def _wrong(path: str, value: Any, expected: str) -> ConfigError:
 
 def type_name(hint: Any) -> str:
     """A type as a person writes it."""
-    return hint.__name__ if isinstance(hint, type) else str(hint)
+    origin, members = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return "|".join(map(str, members))
+    if origin in (Union, types.UnionType):
+        return "|".join(type_name(member) for member in members)
+    if origin is tuple:
+        return ",".join("..." if member is Ellipsis else type_name(member) for member in members)
+    if hint is type(None):
+        return "none"
+    return hint.__name__ if isinstance(hint, type) and origin is None else str(hint)
 
 
 def _plain(value: Any) -> Any:

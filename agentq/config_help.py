@@ -55,7 +55,7 @@ def list_options(cls: type[Any], prefix: str = "", base: Any = None) -> list[Opt
         ]
         if not nested or default is None:
             shown = "" if default is dataclasses.MISSING else _show(default)
-            name = "" if nested else type_name(field.type)
+            name = "true|none" if nested else type_name(hints[field.name])
             options.append(Option(prefix + field.name, name, shown, text))
         for member in nested:
             base_of_member = default if isinstance(default, typing.cast(type, member)) else None
@@ -104,4 +104,6 @@ def _comment_tokens(source: str) -> Iterator[tuple[int, str]]:
 def _show(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, typing.cast(tuple[Any, ...], value)))
+    if value is None:
+        return "none"
     return str(value) if isinstance(value, (str, Path)) else repr(value)

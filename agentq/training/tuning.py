@@ -71,7 +71,9 @@ def tune(
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
-        raise TrainingError("no parameter of the backbone requires gradients; call requires_grad_() or use LoRA")
+        raise TrainingError(
+            "no parameter of the backbone requires gradients; call requires_grad_() or use LoRA"
+        )
     optimiser = torch.optim.AdamW(
         parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
     )
@@ -80,7 +82,7 @@ def tune(
     started = time.perf_counter()
     losses: list[float] = []
     tokens = used = 0
-    with (log.open("a") if log else _Nowhere()) as out:
+    with log.open("a") if log else _Nowhere() as out:
         for step, indices in enumerate(plan):
             progress = _progress(step, len(plan), time.perf_counter() - started, settings)
             if progress >= 1.0:
@@ -100,7 +102,13 @@ def tune(
             if step % settings.log_every == 0:
                 recent = sum(losses[-settings.log_every :]) / len(losses[-settings.log_every :])
                 seconds = time.perf_counter() - started
-                line = {"step": step, "of": len(plan), "loss": round(recent, 4), "lr": rate, "seconds": seconds}
+                line = {
+                    "step": step,
+                    "of": len(plan),
+                    "loss": round(recent, 4),
+                    "lr": rate,
+                    "seconds": seconds,
+                }
                 out.write(json.dumps(line) + "\n")
                 out.flush()
                 report(f"step {step}/{len(plan)} loss {recent:.3f} {tokens / seconds:.0f} tokens/s")
@@ -131,7 +139,12 @@ def evaluate_loss(backbone: Backbone, examples: Sequence[BranchingExample], toke
 
 
 def _step(
-    accelerator: Any, model: Any, optimiser: Any, parameters: list[Any], batch: BranchingBatch, settings: TuningSettings
+    accelerator: Any,
+    model: Any,
+    optimiser: Any,
+    parameters: list[Any],
+    batch: BranchingBatch,
+    settings: TuningSettings,
 ) -> float:
     optimiser.zero_grad(set_to_none=True)
     loss, _ = branching_loss(accelerator.unwrap_model(model), batch)

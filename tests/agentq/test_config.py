@@ -227,6 +227,11 @@ def test_help_shows_comments_types_and_defaults(capsys: pytest.CaptureFixture[st
     assert options["critic.lora"].help == "LoRA adapter"
     assert options["ns"].help == "How many candidates, each value evaluated."
     assert options["ns"].default == "1,2,4"
+    assert [options[n].type for n in ("ns", "critic.objective", "critic.lora")] == [
+        "int,...",
+        "td|mc",
+        "on|none",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -78,10 +78,10 @@ def test_equal_arguments_give_equal_intervals_and_the_order_of_tasks_does_not_ma
 
 
 def coverage(seeds: int, clustered: bool) -> float:
-    """Share of 300 simulated evaluations (60 tasks) whose interval holds the true mean 0.5."""
+    """Share of 200 simulated evaluations (60 tasks) whose interval holds the true mean 0.5."""
     rng = np.random.default_rng(7)
     hits = 0
-    for repetition in range(300):
+    for repetition in range(200):
         difficulty = np.repeat(rng.random(60), seeds)
         names = tasks(60, seeds) if clustered else tasks(60 * seeds)
         found = TaskBootstrap(names, repetitions=400, seed=repetition).mean(
@@ -90,7 +90,7 @@ def coverage(seeds: int, clustered: bool) -> float:
         assert found.low is not None
         assert found.high is not None
         hits += found.low <= 0.5 <= found.high
-    return hits / 300
+    return hits / 200
 
 
 def test_intervals_cover_and_ignoring_tasks_does_not() -> None:
