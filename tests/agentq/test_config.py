@@ -230,7 +230,7 @@ def test_help_shows_comments_types_and_defaults(capsys: pytest.CaptureFixture[st
     assert [options[n].type for n in ("ns", "critic.objective", "critic.lora")] == [
         "int,...",
         "td|mc",
-        "on|none",
+        "true|none",
     ]
 
 
