@@ -23,9 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the listing, the episode or the step. Raises ``LogError`` when it is not there."""
-    from agentq.errors import LogError
+    from agentq.errors import ConfigError, LogError
     from agentq.trajectories import TrajectoryReader
 
+    if arguments.step is not None and arguments.episode is None:
+        raise ConfigError("--step needs --episode ID, one of the ids that are listed without either.")
     reader = TrajectoryReader(arguments.directory)
     if arguments.episode is None:
         for episode in reader.episodes():
