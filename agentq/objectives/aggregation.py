@@ -1,8 +1,8 @@
 """One value out of K independent heads.
 
-min: "Addressing Function Approximation Error in Actor-Critic Methods" (arXiv 1802.09477), equation 10; mean minus c
-standard deviations: the lower confidence bound of ensembles; soft_low: weights of Symphony-S2, a smooth
-alternative to the minimum for six heads or more:
+min: "Addressing Function Approximation Error in Actor-Critic Methods" (arXiv 1802.09477), equation 10; mean
+minus c standard deviations: the lower confidence bound of ensembles; soft_low: weights of Symphony-S2, a
+smooth alternative to the minimum for six heads or more:
 
     w_i ~ exp(-(|1 - phi/2 - i/K| phi)^(2e)),  i = 0..K-1 over ascending values,  phi = (1 + sqrt 5) / 2
 

@@ -7,9 +7,9 @@ advantage is large enough:
     A = q - v,   a* = argmax_a A,   A* = clip(A(a*), 0, 1),   L = -mean_s w(A*) sum_t log p(a*_t)
     w = 1[A* > threshold] (best-of-n) | multiplier A* (pg) | exp(A* / beta) (awr) | 1 (sft)
 
-The released code combines heads by their maximum, gives invalid candidates advantage 0 (so that they win when all
-others are worse) and lets awr weights overflow; ``compat="digi_q"`` reproduces that. The default combines by
-the minimum, never picks an invalid candidate and bounds the weight.
+The released code combines heads by their maximum, gives invalid candidates advantage 0 (so that they win
+when all others are worse) and lets awr weights overflow; ``compat="digi_q"`` reproduces that. The default
+combines by the minimum, never picks an invalid candidate and bounds the weight.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def extract(
     """Choose and weigh one candidate per state; the first wins ties.
 
     ``q`` (K, B, N) and ``v`` (K, B) are values (probabilities for classification heads), ``valid`` (B, N).
-    ``threshold`` was 0.10 (general) and 0.05 (web shopping) in the paper's runs. Raises ``TrainingError`` when
-    shapes differ or the rule is unknown.
+    ``threshold`` was 0.10 (general) and 0.05 (web shopping) in the paper's runs. Raises ``TrainingError``
+    when shapes differ or the rule is unknown.
     """
     check_rank(3, "(K heads, B states, N candidates)", q=q)
     check_shapes((v.shape[0], q.shape[1]), v=v)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agentq.objectives.checks import check_shapes
 from agentq.objectives.returns import td_lambda_returns
@@ -64,9 +64,9 @@ def cfcql_loss(
     """Loss over padded episodes.
 
     ``q``, ``target_q``, ``available`` (B, T, n, A) online values, target values, 1 for a possible choice;
-    ``actions`` (B, T, n) integers; ``reward``, ``terminated``, ``filled`` (B, T). The last of the T steps only
-    serves as a target. With ``behaviour`` (B, T, n, A) probabilities, factors are weighted by how far the
-    values' softmax strays from it, at ``temperature`` c; without, equally.
+    ``actions`` (B, T, n) integers; ``reward``, ``terminated``, ``filled`` (B, T). The last of the T steps
+    only serves as a target. With ``behaviour`` (B, T, n, A) probabilities, factors are weighted by how far
+    the values' softmax strays from it, at ``temperature`` c; without, equally.
     """
     batch, steps, factors, _ = q.shape
     check_shapes(tuple(q.shape), target_q=target_q, available=available)
@@ -81,7 +81,9 @@ def cfcql_loss(
     target = _double_q_returns(q, target_q, possible, reward, terminated, mask, gamma, td_lambda)
     values = joint.unsqueeze(2).unsqueeze(3) - chosen.unsqueeze(3) + q[:, :-1]  # Q(s, a_{i<-j}, a_{-i})
     values = values.masked_fill(~possible[:, :-1], _UNAVAILABLE)  # (B, T-1, n, A)
-    weight = _factor_weights(values, None if behaviour is None else behaviour[:, :-1], temperature)
+    weight = _factor_weights(
+        values, possible[:, :-1], None if behaviour is None else behaviour[:, :-1], temperature
+    )
     negative = (weight * torch.logsumexp(values, dim=3)).sum(dim=2)  # (B, T-1)
 
     def mean(x: Tensor) -> Tensor:
@@ -115,17 +117,16 @@ def _double_q_returns(
         )
 
 
-def _factor_weights(values: Tensor, behaviour: Tensor | None, temperature: float) -> Tensor:
+def _factor_weights(values: Tensor, possible: Tensor, behaviour: Tensor | None, temperature: float) -> Tensor:
     """lambda_i, (B, T, n), detached: equal, or growing with the divergence from the behaviour."""
     factors = values.shape[2]
     if behaviour is None:
         return torch.full(values.shape[:3], 1.0 / factors, dtype=values.dtype, device=values.device)
     check_shapes(tuple(values.shape), behaviour=behaviour)
     with torch.no_grad():
-        policy = torch.softmax(values, dim=3)
-        ratio = (policy + _KL_OFFSET) / (behaviour + _KL_OFFSET)
-        divergence = (policy * ratio.log()).sum(dim=3)  # (B, T, n)
+        policy = torch.softmax(values, dim=3) + _KL_OFFSET
+        terms = policy * (policy / (behaviour + _KL_OFFSET)).log()
+        divergence = (terms * possible).sum(dim=3)  # (B, T, n)
         if temperature >= _ARGMAX_TEMPERATURE:
-            best = divergence.argmax(dim=2)
-            return torch.nn.functional.one_hot(best, factors).to(values.dtype)
+            return nn.functional.one_hot(divergence.argmax(dim=2), factors).to(values.dtype)
         return torch.softmax(temperature * divergence, dim=2)

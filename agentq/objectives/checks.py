@@ -9,7 +9,7 @@ from agentq.errors import TrainingError
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
-    """Raise ``TrainingError`` naming the tensor, how many of its entries are NaN or infinite, and the first."""
+    """Raise ``TrainingError`` naming the tensor, its count of NaN and infinite entries, and the first."""
     finite = torch.isfinite(tensor)
     if bool(finite.all()):
         return
@@ -17,8 +17,8 @@ def check_finite(name: str, tensor: Tensor) -> None:
     first = tuple(int(i) for i in bad[0])
     raise TrainingError(
         f"{name} of shape {tuple(tensor.shape)} has {len(bad)} entries that are not finite, the first is "
-        f"{float(tensor[first])} at {list(first)}; expected numbers. Check the inputs of this batch, or lower "
-        "the learning rate if they are finite."
+        f"{float(tensor[first])} at {list(first)}; expected numbers. Check the inputs of this batch, or "
+        "lower the learning rate if they are finite."
     )
 
 
@@ -37,7 +37,7 @@ def check_shapes(expected: tuple[int, ...], **tensors: Tensor) -> None:
 
 
 def check_rank(rank: int, layout: str, **tensors: Tensor) -> None:
-    """Raise ``TrainingError`` for the first tensor that has not ``rank`` dimensions, laid out as ``layout``."""
+    """Raise ``TrainingError`` for the first tensor without ``rank`` dimensions; ``layout`` describes them."""
     for name, tensor in tensors.items():
         if tensor.ndim != rank:
             raise TrainingError(

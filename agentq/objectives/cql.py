@@ -31,9 +31,9 @@ def cql_penalty(
 ) -> Tensor:
     """The penalty, a scalar averaged over states (and heads).
 
-    ``q_candidates`` (..., S, N), ``q_logged`` (..., S), ``mask`` (S, N) true for valid candidates that are not
-    the logged action itself, ``floor`` (S,) returns of the logged steps. States without a valid candidate do not
-    count; with none at all the penalty is 0. Raises ``TrainingError`` when shapes differ.
+    ``q_candidates`` (..., S, N), ``q_logged`` (..., S), ``mask`` (S, N) true for valid candidates that are
+    not the logged action itself, ``floor`` (S,) returns of the logged steps. States without a valid
+    candidate do not count; with none at all the penalty is 0. Raises ``TrainingError`` when shapes differ.
     """
     if temperature <= 0:
         raise TrainingError(f"temperature is {temperature}, expected a positive number.")

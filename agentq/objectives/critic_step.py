@@ -1,10 +1,10 @@
 """One optimiser step of a twin Q/V critic over several micro-batches, with its target network.
 
-"Digi-Q" (arXiv 2502.15760), TD learning of the critic. The order is: for each micro-batch compute targets, loss and
-gradients; clip; one Adam step; one Polyak step of the target. The released loop clips after every micro-batch on the
-partly accumulated gradient, which squashes all of them but the last (``StepSettings.digi_q``); the default
-clips the whole gradient once and weighs micro-batches by their rows, so that 4 x 32 and 1 x 128 are the
-same step.
+"Digi-Q" (arXiv 2502.15760), TD learning of the critic. The order is: for each micro-batch compute targets,
+loss and gradients; clip; one Adam step; one Polyak step of the target. The released loop clips after every
+micro-batch on the partly accumulated gradient, which squashes all of them but the last
+(``StepSettings.digi_q``); the default clips the whole gradient once and weighs micro-batches by their rows,
+so that 4 x 32 and 1 x 128 are the same step.
 
 Each network is asked only for what the step needs: Q' at (s, a) and V' at the next state, without gradients.
 """
@@ -42,7 +42,7 @@ class QVNetwork(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TransitionBatch:
-    """B logged transitions as features; ``backup`` is (s, a_backup) when it differs from the logged action."""
+    """B logged transitions as features; ``backup`` is (s, a_backup) when that is not the logged action."""
 
     state: Tensor  # (B, D_v)
     state_action: Tensor  # (B, D_q)
@@ -88,10 +88,10 @@ def critic_step(
     micro_batches: Sequence[TransitionBatch],
     settings: StepSettings,
 ) -> StepReport:
-    """Update ``online`` and ``target`` in place. Raises ``TrainingError`` without batches or on NaN gradients.
+    """Update ``online`` and ``target`` in place. Raises ``TrainingError`` on no rows or NaN gradients.
 
-    Gradients are empty before and after, so that nothing leaks between steps. The optimiser step is skipped by
-    the error when the gradient is not finite: both networks then are as before.
+    Gradients are empty before and after, so that nothing leaks between steps. The optimiser step is skipped
+    by the error when the gradient is not finite: both networks then are as before.
     """
     rows = sum(len(batch) for batch in micro_batches)
     if rows == 0:
@@ -112,8 +112,8 @@ def critic_step(
     if not bool(torch.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)
         raise TrainingError(
-            f"the gradient norm of the critic is {float(norm)}, expected a finite number; check the features and "
-            "rewards of this batch (agentq.objectives.checks.check_finite), or lower the learning rate."
+            f"the gradient norm of the critic is {float(norm)}, expected a finite number; check the features "
+            "and rewards of this batch (agentq.objectives.checks.check_finite), or lower the learning rate."
         )
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

@@ -1,8 +1,8 @@
 """DigiRL: step-level value classifiers and the filter built on their difference.
 
-"DigiRL: Training In-The-Wild Device-Control Agents with Autonomous Reinforcement Learning" (arXiv 2406.11896).
-The paper mixes one-step and Monte-Carlo advantages by lambda and thresholds at 1/H; the released code does the
-following, with V the class-1 probability, minimum over two heads:
+"DigiRL: Training In-The-Wild Device-Control Agents with Autonomous Reinforcement Learning" (arXiv
+2406.11896). The paper mixes one-step and Monte-Carlo advantages by lambda and thresholds at 1/H; the
+released code does the following, with V the class-1 probability, minimum over two heads:
 
     L = sum_i CE(V_i(s), 1[R_t > 0]) + CE(V_i(s_next), 1[R_t > 0])
     w = 1[ clip(min V(s_next) - min V(s) - margin + r + R_t, 0, 1) > 0 ],  margin 0.05

@@ -2,8 +2,8 @@
 
 "Robotic Offline RL from Internet Videos via Value-Function Pre-Training" (V-PTR, arXiv 2309.13041), whose
 pre-training loss is that of "Reinforcement Learning from Passive Data via Latent Intentions" (ICVF, arXiv
-2304.04782). V(s, g, z) is the value of reaching outcome g while acting for intention z; i runs over two heads,
-primes are target copies:
+2304.04782). V(s, g, z) is the value of reaching outcome g while acting for intention z; i runs over two
+heads, primes are target copies:
 
     y_i = r_g + gamma m_g V'_i(s_next, g, z)
     A   = r_z + gamma m_z min_i V'_i(s_next, z, z) - mean_i V'_i(s, z, z)
@@ -36,10 +36,11 @@ def icvf_loss(
     """The loss, a scalar summed over heads.
 
     ``v`` (K, B) = V(s, g, z), the only input with a gradient; from the target network, each (K, B):
-    ``next_v`` = V'(s_next, g, z), ``next_v_intent`` = V'(s_next, z, z), ``v_intent`` = V'(s, z, z). ``reward``
-    and ``mask`` (B,) belong to the outcome g, ``intent_reward`` and ``intent_mask`` to the intention z; a mask
-    is 0 where the goal is reached. ``pessimistic`` takes the minimum over heads in the advantage's bootstrap,
-    otherwise their mean. Without ``intention`` the advantage counts as 0, so that every row weighs tau.
+    ``next_v`` = V'(s_next, g, z), ``next_v_intent`` = V'(s_next, z, z), ``v_intent`` = V'(s, z, z).
+    ``reward`` and ``mask`` (B,) belong to the outcome g, ``intent_reward`` and ``intent_mask`` to the
+    intention z; a mask is 0 where the goal is reached. ``pessimistic`` takes the minimum over heads in the
+    advantage's bootstrap, otherwise their mean. Without ``intention`` the advantage counts as 0, so that
+    every row weighs tau.
     """
     check_rank(2, "(K heads, B rows)", v=v)
     check_shapes(tuple(v.shape), next_v=next_v, next_v_intent=next_v_intent, v_intent=v_intent)

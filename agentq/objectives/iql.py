@@ -32,7 +32,7 @@ def expectile_weight(difference: Tensor, expectile: float) -> Tensor:
 
 
 def expectile_loss(q: Tensor, v: Tensor, expectile: float = 0.8) -> Tensor:
-    """mean w (q - v)^2 over rows: target values ``q`` (B,), predictions ``v`` (B,) or (K, B) -> scalar or (K,)."""
+    """mean_B w (q - v)^2: targets ``q`` (B,), predictions ``v`` (B,) or (K, B) -> scalar or (K,)."""
     check_shapes((v.shape[-1],), q=q)
     difference = q.detach() - v
     return (expectile_weight(difference, expectile) * difference.square()).mean(dim=-1)

@@ -46,7 +46,7 @@ def _labels(returns: Tensor, binarise: bool) -> Tensor:
     low, high = float(returns.min()), float(returns.max())
     if low < 0 or high > 1:
         raise TrainingError(
-            f"returns reach from {low} to {high}, expected [0, 1] for a classification that is not binarised; "
-            "set binarise=True, rescale the rewards, or use metric='regression'."
+            f"returns reach from {low} to {high}, expected [0, 1] for a classification that is not "
+            "binarised; set binarise=True, rescale the rewards, or use metric='regression'."
         )
     return returns

@@ -40,8 +40,8 @@ def polyak_update(target: nn.Module, online: nn.Module, tau: float) -> None:
     shapes = [p.shape for p in slow], [p.shape for p in fast]
     if shapes[0] != shapes[1]:
         raise TrainingError(
-            f"the target has {len(slow)} parameters and the online network {len(fast)}, or their shapes differ; "
-            "make the target with target_copy(online)."
+            f"the target has {len(slow)} parameters and the online network {len(fast)}, or their shapes "
+            "differ; make the target with target_copy(online)."
         )
     if slow:
         _lerp(slow, fast, tau)

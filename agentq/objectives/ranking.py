@@ -2,11 +2,11 @@
 
 Labels are returns of each candidate (Monte-Carlo continuations from a snapshot); NaN means not labelled.
 
-pairwise: logistic loss on ordered pairs, "Learning to Rank using Gradient Descent" (RankNet, ICML 2005), equation
-3. listwise: cross entropy between the softmax of labels and of values, "Learning to Rank: From Pairwise Approach to
-Listwise Approach" (ListNet, ICML 2007), equation 4 with top-one probabilities. advantage: squared error
-between both after taking off the mean of the state, so that how good a state is does not drown which of
-its candidates is better.
+pairwise: logistic loss on ordered pairs, "Learning to Rank using Gradient Descent" (RankNet, ICML 2005),
+equation 3. listwise: cross entropy between the softmax of labels and of values, "Learning to Rank: From
+Pairwise Approach to Listwise Approach" (ListNet, ICML 2007), equation 4 with top-one probabilities.
+advantage: squared error between both after taking off the mean of the state, so that how good a state is
+does not drown which of its candidates is better.
 
 Every function takes values (..., S, N) (leading dimensions, e.g. heads, are averaged), labels (S, N) and an
 optional mask (S, N), and returns a scalar; states without contrast do not count, and 0 is returned when
@@ -70,7 +70,7 @@ def listwise_ranking_loss(
 
 
 def advantage_loss(q: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
-    """mean over labelled candidates of ((q_i - mean q) - (y_i - mean y))^2, means over the state's candidates."""
+    """mean_i ((q_i - mean q) - (y_i - mean y))^2 over the labelled candidates of each state."""
     labels, used = _labelled(q, labels, mask)
     error = (_centred(q, used) - _centred(labels.to(q.dtype), used)).square().masked_fill(~used, 0.0)
     count = used.sum(dim=1)
@@ -78,7 +78,7 @@ def advantage_loss(q: Tensor, labels: Tensor, mask: Tensor | None = None) -> Ten
 
 
 def candidate_advantages(values: Tensor, mask: Tensor) -> Tensor:
-    """Values minus the mean over the state's used candidates, (..., S, N), 0 where the mask (S, N) is false."""
+    """Values minus their mean over the state's used candidates, (..., S, N); 0 where ``mask`` is false."""
     check_shapes(tuple(values.shape[-2:]), mask=mask)
     used = mask.to(torch.bool)
     return _centred(values, used).masked_fill(~used, 0.0)

@@ -25,9 +25,9 @@ def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
 
 
 def n_step_returns(rewards: Tensor, values: Tensor, *, gamma: float, steps: int) -> Tensor:
-    """sum_{k<h} gamma^k r_(t+k) + gamma^h V(s_(t+h)), h = min(steps, T - t): (..., T), (..., T+1) -> (..., T).
+    """sum_{k<h} gamma^k r_(t+k) + gamma^h V(s_(t+h)), h = min(steps, T - t) -> (..., T).
 
-    ``values`` are V(s_0) ... V(s_T); put 0 in the last entry when the episode terminated there.
+    ``rewards`` (..., T); ``values`` (..., T+1) are V(s_0) ... V(s_T); put 0 in the last entry when the episode terminated there.
     """
     if steps < 1:
         raise TrainingError(f"steps is {steps}, expected at least 1.")
@@ -52,8 +52,8 @@ def td_lambda_returns(
 ) -> Tensor:
     """G_t = r_t + gamma ((1 - lambda) (1 - d_t) V(s_(t+1)) + lambda G_(t+1)) -> (B, T).
 
-    ``rewards``, ``terminated``, ``mask`` (B, T); ``values`` (B, T+1) = V(s_0) ... V(s_T). Steps with mask 0 are
-    padding: their immediate term is dropped. The recursion starts from V(s_T), which counts as 0 in an
+    ``rewards``, ``terminated``, ``mask`` (B, T); ``values`` (B, T+1) = V(s_0) ... V(s_T). Steps with mask 0
+    are padding: their immediate term is dropped. The recursion starts from V(s_T), which counts as 0 in an
     episode that terminated anywhere.
     """
     batch, horizon = rewards.shape

@@ -1,7 +1,7 @@
 """Did an action change the screen? The label of Digi-Q's representation fine-tuning.
 
-"Digi-Q" (arXiv 2502.15760), section on representation fine-tuning: "Yes" when the mean squared difference of the
-screenshots before and after, both down-scaled to a quarter of width and height, exceeds 30.
+"Digi-Q" (arXiv 2502.15760), section on representation fine-tuning: "Yes" when the mean squared difference
+of the screenshots before and after, both down-scaled to a quarter of width and height, exceeds 30.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Digi-Q and DigiRL: losses, policy extraction, returns, labels and whole critic steps of the released code."""
+"""Digi-Q and DigiRL: losses, policy extraction, returns, labels and whole critic steps."""
 
 from __future__ import annotations
 
