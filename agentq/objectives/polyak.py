@@ -36,7 +36,8 @@ def polyak_update(target: nn.Module, online: nn.Module, tau: float) -> None:
     """
     if not 0.0 <= tau <= 1.0:
         raise TrainingError(f"tau is {tau}, expected a number in [0, 1] (0.005 to 0.1 is usual).")
-    slow, fast = list(target.parameters()), list(online.parameters())
+    slow: list[Tensor] = list(target.parameters())
+    fast: list[Tensor] = list(online.parameters())
     shapes = [p.shape for p in slow], [p.shape for p in fast]
     if shapes[0] != shapes[1]:
         raise TrainingError(
@@ -44,12 +45,7 @@ def polyak_update(target: nn.Module, online: nn.Module, tau: float) -> None:
             "differ; make the target with target_copy(online)."
         )
     if slow:
-        _lerp(slow, fast, tau)
+        # One call over all tensors; the loop of lerp_ over parameters is the slow equivalent.
+        torch._foreach_lerp_(slow, fast, tau)  # pyright: ignore[reportPrivateImportUsage]
     for mine, theirs in zip(target.buffers(), online.buffers(), strict=True):
         mine.copy_(theirs)
-
-
-def _lerp(
-    slow: list[Tensor] | list[nn.Parameter], fast: list[Tensor] | list[nn.Parameter], tau: float
-) -> None:
-    torch._foreach_lerp_(slow, fast, tau)  # one fused call; the loop over parameters is the slow equivalent

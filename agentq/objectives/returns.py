@@ -27,7 +27,8 @@ def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
 def n_step_returns(rewards: Tensor, values: Tensor, *, gamma: float, steps: int) -> Tensor:
     """sum_{k<h} gamma^k r_(t+k) + gamma^h V(s_(t+h)), h = min(steps, T - t) -> (..., T).
 
-    ``rewards`` (..., T); ``values`` (..., T+1) are V(s_0) ... V(s_T); put 0 in the last entry when the episode terminated there.
+    ``rewards`` (..., T); ``values`` (..., T+1) are V(s_0) ... V(s_T); put 0 in the last entry when
+    the episode terminated there.
     """
     if steps < 1:
         raise TrainingError(f"steps is {steps}, expected at least 1.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from agentq.objectives.screen_change import screen_changed, screen_difference
 from agentq.objectives.td import td_loss
 from tests.conformance.runner import compare, each_row
 
-_TOLERANCE = {"absolute": 1e-5, "relative": 1e-5}
+_compare = partial(compare, absolute=1e-5, relative=1e-5)
 _HEADS = ("q1", "q2", "v1", "v2")
 
 
@@ -83,9 +84,9 @@ def _critic_results(row: Mapping[str, Any], compat: Any, wanted: Mapping[str, An
 
 
 def _critic_loss(row: Mapping[str, Any], data: Path) -> list[str]:
-    lines = compare(_critic_results(row, "digi_q", row["out"]), row["out"], **_TOLERANCE)
+    lines = _compare(_critic_results(row, "digi_q", row["out"]), row["out"])
     if "out_fixed" in row:
-        lines += compare(_critic_results(row, None, row["out_fixed"]), row["out_fixed"], **_TOLERANCE)
+        lines += _compare(_critic_results(row, None, row["out_fixed"]), row["out_fixed"])
     return lines
 
 
@@ -118,15 +119,15 @@ def _actor_loss(row: Mapping[str, Any], data: Path) -> list[str]:
         "adv_mean": picked.weight.mean().item(),
         "adv_max": picked.weight.max().item(),
     }
-    return compare(results, row["out"], **_TOLERANCE)
+    return _compare(results, row["out"])
 
 
 def _token_logprob(row: Mapping[str, Any], data: Path) -> list[str]:
     got = clipped_token_logprobs(
         _tensor(row["logits"]), torch.tensor(row["labels"]), torch.tensor(row["mask"])
     )
-    lines = compare(got, row["out"], **_TOLERANCE)
-    return lines + compare(got.sum(dim=1), row["sum_per_row"], **_TOLERANCE)
+    lines = _compare(got, row["out"])
+    return lines + _compare(got.sum(dim=1), row["sum_per_row"])
 
 
 # ---------------------------------------------------------------- returns, labels
@@ -139,12 +140,12 @@ def _returns(row: Mapping[str, Any], data: Path) -> list[str]:
         "stacked": stacked,
         "next_stacked": following,
     }
-    return compare(got, row["out"], **_TOLERANCE)
+    return _compare(got, row["out"])
 
 
 def _screen_change(row: Mapping[str, Any], data: Path) -> list[str]:
     before, after = torch.tensor(row["before"]), torch.tensor(row["after"])
-    lines = compare(screen_difference(before, after), row["mse"], **_TOLERANCE)
+    lines = _compare(screen_difference(before, after), row["mse"])
     return lines + compare("Yes" if screen_changed(before, after) else "No", row["label"])
 
 
@@ -217,7 +218,7 @@ def _trainer_step(row: Mapping[str, Any], data: Path) -> list[str]:
         "last_epoch_mean_q1_loss": report.q_losses[:, 0].mean().item(),
         "last_epoch_mean_v1_loss": report.v_losses[:, 0].mean().item(),
     }
-    lines += compare(got, {name: row["out"][name] for name in got}, **_TOLERANCE)
+    lines += _compare(got, {name: row["out"][name] for name in got})
 
     corrected = StepSettings(row["gamma"], row["tau"], row["max_grad_norm"], clip="once", bootstrap="own")
     once = _train(row, corrected)[0].flat()
@@ -243,7 +244,7 @@ def _digirl(row: Mapping[str, Any], data: Path) -> list[str]:
         "weight": weight,
         "pg_loss": weighted_likelihood_loss(_tensor(row["token_logp"]), weight).item(),
     }
-    return compare(got, row["out"], **_TOLERANCE)
+    return _compare(got, row["out"])
 
 
 CHECKS = {

@@ -21,12 +21,13 @@ def _tensor(values: Any) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _functions(functions: Mapping[str, _Verify], **tolerance: float) -> Check:
+def _functions(functions: Mapping[str, _Verify], *, absolute: float = 1e-8, relative: float = 1e-7) -> Check:
     """A check for files whose rows name the function that their inputs go through."""
-    limits = tolerance or {"absolute": 1e-8, "relative": 1e-7}
 
     def verify(row: Any, data: Path) -> list[str]:
-        return compare(functions[row["fn"]](row["inputs"]), row["expected"], **limits)
+        return compare(
+            functions[row["fn"]](row["inputs"]), row["expected"], absolute=absolute, relative=relative
+        )
 
     return each_row(verify)
 
