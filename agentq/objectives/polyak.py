@@ -30,22 +30,27 @@ def target_copy(online: _Module) -> _Module:
 
 @torch.no_grad()
 def polyak_update(target: nn.Module, online: nn.Module, tau: float) -> None:
-    """Move the target's parameters towards the online ones in place; buffers are copied.
+    """Move the target's parameters towards the online ones of the same names; buffers are copied.
 
-    Raises ``TrainingError`` unless 0 <= tau <= 1 and both networks have the same parameters.
+    The target may have some of the online parameters only, e.g. just the V heads. Raises ``TrainingError``
+    unless 0 <= tau <= 1 and every parameter of the target has a namesake of the same shape.
     """
     if not 0.0 <= tau <= 1.0:
         raise TrainingError(f"tau is {tau}, expected a number in [0, 1] (0.005 to 0.1 is usual).")
-    slow: list[Tensor] = list(target.parameters())
-    fast: list[Tensor] = list(online.parameters())
-    shapes = [p.shape for p in slow], [p.shape for p in fast]
-    if shapes[0] != shapes[1]:
-        raise TrainingError(
-            f"the target has {len(slow)} parameters and the online network {len(fast)}, or their shapes "
-            "differ; make the target with target_copy(online)."
-        )
+    slow: list[Tensor] = []
+    fast: list[Tensor] = []
+    known = dict(online.named_parameters())
+    for name, parameter in target.named_parameters():
+        if name not in known or known[name].shape != parameter.shape:
+            raise TrainingError(
+                f"the target's parameter {name!r} of shape {tuple(parameter.shape)} is not one of the online "
+                "network; make the target with target_copy(online)."
+            )
+        slow.append(parameter)
+        fast.append(known[name])
     if slow:
         # One call over all tensors; the loop of lerp_ over parameters is the slow equivalent.
         torch._foreach_lerp_(slow, fast, tau)  # pyright: ignore[reportPrivateImportUsage]
-    for mine, theirs in zip(target.buffers(), online.buffers(), strict=True):
-        mine.copy_(theirs)
+    buffers = dict(online.named_buffers())
+    for name, buffer in target.named_buffers():
+        buffer.copy_(buffers[name])

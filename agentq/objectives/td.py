@@ -6,10 +6,14 @@ on TD learning:
     L = sum_i mean_B (Q_i(s, a) - y_Q)^2 + sum_i mean_B (V_i(s) - y_V)^2
     y_Q = r + gamma (1 - d) V'(s_next)        y_V = Q'(s, a_backup)
 
-V spares sampling a next action in the Q target and is the baseline of the advantage. Primes are the slow
-target copies. The released code lets head i bootstrap from head i of the target
-(``bootstrap="own"``, also ``compat="digi_q"``); the default takes the minimum over the target's heads, so
-that one head's overestimate does not feed itself.
+V spares sampling a next action in the Q target and is the baseline of the advantage. Primes are slow target
+copies. The released code lets head i bootstrap from head i of the target (``bootstrap="own"``, also
+``compat="digi_q"``); the default takes the minimum over the heads, so that one head's overestimate does not
+feed itself.
+
+Whether V is fitted to the slow Q' (as released) or to the current Q is the caller's choice of ``backup_q``.
+V' alone already delays the loop from Q to V to Q; "Soft Actor-Critic" (arXiv 1801.01290), equation 5, fits
+V to the current Q and keeps no copy of Q at all.
 """
 
 from __future__ import annotations
@@ -56,7 +60,7 @@ def one_step_target(reward: Tensor, terminated: Tensor, next_value: Tensor, gamm
 
 
 def td_targets(
-    target_q: Tensor,
+    backup_q: Tensor,
     target_next_v: Tensor,
     reward: Tensor,
     terminated: Tensor,
@@ -65,15 +69,16 @@ def td_targets(
 ) -> tuple[Tensor, Tensor]:
     """(y_Q, y_V), detached: each (B,) for ``bootstrap="min"``, (K, B) for ``"own"``.
 
-    ``target_q`` (K_q, B) at (s, a_backup) and ``target_next_v`` (K_v, B) are values of the target network.
+    ``backup_q`` (K_q, B) are values at (s, a_backup), of the target or the online network; ``target_next_v``
+    (K_v, B) at the next state, of the target network.
     """
-    check_rank(2, "(K heads, B rows)", target_q=target_q, target_next_v=target_next_v)
+    check_rank(2, "(K heads, B rows)", backup_q=backup_q, target_next_v=target_next_v)
     with torch.no_grad():
         if bootstrap == "min":
-            next_v, y_v = target_next_v.amin(dim=0), target_q.amin(dim=0)
+            next_v, y_v = target_next_v.amin(dim=0), backup_q.amin(dim=0)
         elif bootstrap == "own":
-            check_shapes(tuple(target_q.shape), target_next_v=target_next_v)
-            next_v, y_v = target_next_v, target_q
+            check_shapes(tuple(backup_q.shape), target_next_v=target_next_v)
+            next_v, y_v = target_next_v, backup_q
         else:
             raise TrainingError(f"bootstrap {bootstrap!r} is unknown; expected 'min' or 'own'.")
         return one_step_target(reward, terminated, next_v, gamma), y_v.detach()
@@ -82,7 +87,7 @@ def td_targets(
 def td_loss(
     q: Tensor,
     v: Tensor,
-    target_q: Tensor,
+    backup_q: Tensor,
     target_next_v: Tensor,
     reward: Tensor,
     terminated: Tensor,
@@ -94,15 +99,16 @@ def td_loss(
 ) -> CriticLosses:
     """Digi-Q's losses from raw head outputs.
 
-    ``q`` (K_q, B) at (s, a); ``v`` (K_v, B) at s; ``target_q`` (K_q, B) at (s, a_backup) and
-    ``target_next_v`` (K_v, B) from the target network; ``reward``, ``terminated`` (B,). Under
-    ``metric="classification"`` all outputs are logits, values are their sigmoids, and targets are clipped
-    into [0, 1]. ``compat="digi_q"`` means ``bootstrap="own"``. Raises ``TrainingError`` when shapes differ.
+    ``q`` (K_q, B) at (s, a); ``v`` (K_v, B) at s; ``backup_q`` (K_q, B) at (s, a_backup), from the target
+    or the online network; ``target_next_v`` (K_v, B) from the target network; ``reward``, ``terminated``
+    (B,). Under ``metric="classification"`` all outputs are logits, values are their sigmoids, and targets
+    are clipped into [0, 1]. ``compat="digi_q"`` means ``bootstrap="own"``. Raises ``TrainingError`` when
+    shapes differ.
     """
-    check_shapes(tuple(q.shape), target_q=target_q)
+    check_shapes(tuple(q.shape), backup_q=backup_q)
     check_shapes(tuple(v.shape), target_next_v=target_next_v)
     y_q, y_v = td_targets(
-        head_values(target_q, metric),
+        head_values(backup_q, metric),
         head_values(target_next_v, metric),
         reward,
         terminated,

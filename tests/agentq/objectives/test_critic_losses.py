@@ -78,17 +78,17 @@ def test_td_classification_clips_targets() -> None:
 
 
 def test_td_targets_carry_no_gradient() -> None:
-    q, v, target_q, next_v = (random(2, 3, seed=i, grad=True) for i in range(4))
-    td_loss(q, v, target_q, next_v, t(1, 0, 0), t(0, 0, 1), gamma=0.9).total.backward()
+    q, v, backup_q, next_v = (random(2, 3, seed=i, grad=True) for i in range(4))
+    td_loss(q, v, backup_q, next_v, t(1, 0, 0), t(0, 0, 1), gamma=0.9).total.backward()
     assert q.grad is not None
     assert v.grad is not None
-    assert target_q.grad is None
+    assert backup_q.grad is None
     assert next_v.grad is None
 
 
-@pytest.mark.parametrize("name", ["q", "v", "target_q", "target_next_v", "reward", "terminated"])
+@pytest.mark.parametrize("name", ["q", "v", "backup_q", "target_next_v", "reward", "terminated"])
 def test_td_refuses_a_trailing_dimension(name: str) -> None:
-    tensors: dict[str, Any] = {n: random(2, 3) for n in ("q", "v", "target_q", "target_next_v")}
+    tensors: dict[str, Any] = {n: random(2, 3) for n in ("q", "v", "backup_q", "target_next_v")}
     tensors |= {n: random(3) for n in ("reward", "terminated")}
     tensors[name] = tensors[name].unsqueeze(-1)
     with pytest.raises(TrainingError, match="shape"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 import torch
@@ -85,7 +87,8 @@ def test_accumulation_equals_one_batch(sizes: tuple[int, ...]) -> None:
 
 def test_clipping_each_micro_batch_is_another_step() -> None:
     parts = split(batch(8), 4, 4)
-    each, once = StepSettings.digi_q(), StepSettings(max_grad_norm=0.01, bootstrap="own")
+    each = StepSettings.digi_q()
+    once = replace(each, clip="once")
     assert (flat(train(parts, each)[0]) - flat(train(parts, once)[0])).abs().max() > 1e-4
     whole = [batch(8)]
     torch.testing.assert_close(flat(train(whole, each)[0]), flat(train(whole, once)[0]))
@@ -95,7 +98,30 @@ def test_only_what_is_needed_is_evaluated() -> None:
     online, target, optimizer = make()
     critic_step(online, target, optimizer, [batch(4)], StepSettings())
     assert online.calls == [("q", True), ("v", True)]
-    assert target.calls == [("q", False), ("v", False)]
+    assert target.calls == [("v", False)]
+    critic_step(online, target, optimizer, [batch(4)], StepSettings(v_target="target"))
+    assert target.calls[1:] == [("q", False), ("v", False)]
+
+
+@pytest.mark.parametrize("v_target", ["online", "target"])
+def test_v_is_fitted_to_the_chosen_q(v_target: Literal["online", "target"]) -> None:
+    online, target, optimizer = make()
+    with torch.no_grad():
+        target.q_head.bias.add_(5)
+    data = batch(4)
+    with torch.no_grad():
+        source = online if v_target == "online" else target
+        expected = (online.v(data.state) - source.q(data.state_action).amin(dim=0)).square().mean(dim=1)
+    report = critic_step(online, target, optimizer, [data], StepSettings(v_target=v_target))
+    torch.testing.assert_close(report.v_losses[0], expected)
+
+
+def test_target_of_v_heads_only() -> None:
+    online, target, optimizer = make()
+    del target.q_head
+    before = target.v_head.weight.clone()
+    critic_step(online, target, optimizer, [batch(4)], StepSettings(tau=0.5))
+    torch.testing.assert_close(target.v_head.weight, (before + online.v_head.weight) / 2)
 
 
 def test_target_follows_and_gradients_are_gone() -> None:
@@ -123,7 +149,8 @@ def test_backup_action_replaces_the_logged_one_in_the_v_target() -> None:
     assert (a.v_losses - b.v_losses).abs().max() > 1e-3
 
 
-def test_training_finds_the_values_of_a_chain() -> None:
+@pytest.mark.parametrize("v_target", ["online", "target"])
+def test_training_finds_the_values_of_a_chain(v_target: Literal["online", "target"]) -> None:
     """Three states in a row, reward 1 at the end, gamma 0.5: V = Q = 0.25, 0.5, 1."""
     eye = torch.eye(3)
     chain = TransitionBatch(
@@ -136,8 +163,8 @@ def test_training_finds_the_values_of_a_chain() -> None:
     online, target, optimizer = make()
     for group in optimizer.param_groups:
         group["lr"] = 0.02
-    for _ in range(1500):
-        critic_step(online, target, optimizer, [chain], StepSettings(gamma=0.5, tau=0.1))
+    for _ in range(1000):
+        critic_step(online, target, optimizer, [chain], StepSettings(0.5, v_target=v_target))
     expected = torch.tensor([0.25, 0.5, 1.0]).expand(2, 3)
     torch.testing.assert_close(online.q(chain.state_action), expected, atol=0.02, rtol=0)
     torch.testing.assert_close(online.v(chain.state), expected, atol=0.02, rtol=0)
