@@ -1,6 +1,6 @@
 """Critic training speed: transitions per CPU-second against the released Digi-Q loop.
 
-    python benchmarks/critic_training.py [--repetitions 5] [--json]
+    python benchmarks/critic_training.py [--repetitions 7] [--json]
 
 Both sides train the same heads (the very same tensors) on the same 256 synthetic transitions in one process,
 alternating one step of 128 transitions each; process CPU time, medians over the repetitions.
@@ -307,7 +307,7 @@ def figures(rates: dict[str, list[float]]) -> list[dict[str, object]]:
 def main() -> None:
     """Measure and print a table, or one JSON object."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=5, help="alternations of the arms")
+    parser.add_argument("--repetitions", type=int, default=7, help="alternations of the arms")
     parser.add_argument("--threads", type=int, default=2, help="torch threads of both sides")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()

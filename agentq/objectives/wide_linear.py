@@ -42,12 +42,13 @@ class WideLinear(nn.Linear):
     def add_weight_gradient(self, grad_output: Tensor, input: Tensor) -> None:
         """weight.grad += grad_output^T input, without a temporary of the weight's size."""
         with torch.no_grad():
+            left = grad_output.T.contiguous()  # a copy of (B, out) is cheap and the product then faster
             if self.weight.grad is not None:
-                self.weight.grad.addmm_(grad_output.T, input)
+                self.weight.grad.addmm_(left, input)
                 return
             if self._gradient is None or self._gradient.shape != self.weight.shape:
                 self._gradient = torch.empty_like(self.weight)
-            torch.mm(grad_output.T, input, out=self._gradient)
+            torch.mm(left, input, out=self._gradient)
             self.weight.grad = self._gradient
 
     def __getstate__(self) -> dict[str, Any]:
