@@ -1,4 +1,4 @@
-"""Losses and formulas of the seed methods: IQL, ICVF (V-PTR) and counterfactual CQL."""
+"""Losses and formulas of the seed methods: IQL, ICVF (V-PTR), counterfactual CQL and Symphony."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ from torch import Tensor
 from agentq.objectives.cfcql import cfcql_loss
 from agentq.objectives.icvf import icvf_loss
 from agentq.objectives.iql import awr_policy_loss, awr_weights, expectile_loss
-from tests.conformance.runner import Check, compare, each_row
+from agentq.objectives.symphony import (
+    asymmetric_loss,
+    fade_golden,
+    fade_tanh_pi,
+    fade_tanh_square,
+    symmetric_loss,
+    temporal_advantage,
+)
+from tests.conformance.runner import compare, each_row
 
-_Verify = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+_Compute = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def _tensor(values: Any) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _functions(functions: Mapping[str, _Verify], *, absolute: float = 1e-8, relative: float = 1e-7) -> Check:
-    """A check for files whose rows name the function that their inputs go through."""
+def _row_check(functions: Mapping[str, _Compute]) -> Callable[[Any, Path], list[str]]:
+    """Differences of rows that name the function their inputs go through."""
 
     def verify(row: Any, data: Path) -> list[str]:
-        return compare(
-            functions[row["fn"]](row["inputs"]), row["expected"], absolute=absolute, relative=relative
-        )
+        return compare(functions[row["fn"]](row["inputs"]), row["expected"], absolute=1e-8, relative=1e-7)
 
-    return each_row(verify)
+    return verify
 
 
 def _iql(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,7 +96,42 @@ def _cfcql(inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _fade_tanh_square(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"probs_oldest_first": fade_tanh_square(inputs["n"], inputs["fade_factor"])}
+
+
+def _fade_tanh_pi(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    weights = fade_tanh_pi(inputs["n"])
+    return {"weights": weights, "probs_oldest_first": weights / weights.sum()}
+
+
+def _symphony_losses(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    error, next_q = _tensor(inputs["td_error"]), _tensor(inputs["q_next_target"])
+    return {
+        "rehse": symmetric_loss(error).item(),
+        "rehae_td": asymmetric_loss(error).item(),
+        "temporal_advantage": temporal_advantage(next_q, _tensor(inputs["q_next_ema"])).item(),
+    }
+
+
+def _symphony(row: Any, data: Path) -> list[str]:
+    if row["fn"] != "fade_golden":
+        return _verify_symphony(row, data)
+    probabilities, expected = fade_golden(row["inputs"]["n"]), row["expected"]
+    lines = compare(probabilities, expected["float64_formula_probs"], absolute=1e-8, relative=1e-7)
+    return lines + compare(probabilities, expected["official_float16_probs"], absolute=2e-3)
+
+
+_verify_symphony = _row_check(
+    {
+        "fade_tanh_square": _fade_tanh_square,
+        "fade_tanh_pi_e": _fade_tanh_pi,
+        "symphony_losses": _symphony_losses,
+    }
+)
+
 CHECKS = {
-    "iql_icvf": _functions({"iql_value_and_awr": _iql, "icvf_loss": _icvf}),
-    "cfcql": _functions({"cfcql_loss": _cfcql}),
+    "iql_icvf": each_row(_row_check({"iql_value_and_awr": _iql, "icvf_loss": _icvf})),
+    "cfcql": each_row(_row_check({"cfcql_loss": _cfcql})),
+    "symphony": each_row(_symphony),
 }
