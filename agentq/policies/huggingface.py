@@ -74,7 +74,7 @@ class HuggingFacePolicy:
         restrict: bool = True,
         *,
         parser: ActionParser | None = None,
-        max_batch_tokens: int = 8192,
+        max_batch_tokens: int = 4096,
         prefix_cache_bytes: int = 256 << 20,
         decoding: Decoding = "shared",
     ) -> None:
@@ -91,7 +91,7 @@ class HuggingFacePolicy:
         self.statistics = PolicyStatistics()
         self._vocabulary = ActionVocabulary(backbone)
         self._reader = Reader(self._vocabulary, parser, max_new_tokens)
-        self._free = FreeGrammar(_end_tokens(backbone))
+        self._free = FreeGrammar(_end_tokens(backbone), len(backbone.tokenizer))
         self._store = PrefixStore(prefix_cache_bytes)
         self._weights_version = -1
 

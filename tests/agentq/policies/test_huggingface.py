@@ -177,6 +177,16 @@ def test_training_mode_is_left_as_it_was(backbone: Backbone) -> None:
         backbone.model.eval()
 
 
+def test_ids_that_would_be_spelt_differently_again_are_counted(backbone: Backbone) -> None:
+    policy = HuggingFacePolicy(backbone, temperature=3.0, max_new_tokens=40)
+    (candidates,) = policy.propose(BATCH[:1], 60, [0], [[f"search[{FREE_TEXT}]"]])
+    ended = [c for c in candidates if c.token_ids[-1] == backbone.end_id]
+    drifted = [c for c in ended if tuple(backbone.action_ids(c.text)) != c.token_ids]  # broken UTF-8
+    assert 0 < len(drifted) <= policy.statistics.drifted
+    assert policy.statistics.candidates == 60
+    assert policy.statistics.sampled_tokens == sum(len(c.token_ids) * c.count for c in candidates)
+
+
 def test_a_reply_without_end_is_kept_and_marked(backbone: Backbone) -> None:
     policy = HuggingFacePolicy(backbone, max_new_tokens=2)
     (candidates,) = policy.propose(BATCH[:1], 4, [0], [[f"search[{FREE_TEXT}]"]])

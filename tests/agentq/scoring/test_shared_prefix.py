@@ -79,9 +79,11 @@ def test_shared_prefix_equals_one_by_one(family: str, budget: int) -> None:
 
 
 def test_eager_attention_gives_the_same() -> None:
-    assert _backbone("qwen3").model.config._attn_implementation == "sdpa"
+    default: Any = _backbone("qwen3").model
+    assert default.config._attn_implementation == "sdpa"
     backbone = _backbone("qwen3", attn_implementation="eager")
-    assert backbone.model.config._attn_implementation == "eager"
+    model: Any = backbone.model
+    assert model.config._attn_implementation == "eager"
     fast = score_features(backbone, PROMPTS, CANDIDATES, [-1], mean)
     slow = one_by_one.score_features(backbone, PROMPTS, CANDIDATES, [-1], mean)
     torch.testing.assert_close(torch.cat(fast), torch.cat(slow), atol=1e-5, rtol=1e-5)
@@ -141,7 +143,8 @@ def test_models_that_take_no_mask_or_positions_are_refused() -> None:
     with pytest.raises(BackboneError, match=r"BloomModel takes no position_ids"):
         score_features(backbone, PROMPTS[:1], CANDIDATES[:1], [-1], mean)
     flex = _backbone("qwen3")
-    flex.model.config._attn_implementation = "flash_attention_2"
+    model: Any = flex.model
+    model.config._attn_implementation = "flash_attention_2"
     with pytest.raises(BackboneError, match="attn_implementation='sdpa'"):
         score_features(flex, PROMPTS, CANDIDATES, [-1], mean)
 
