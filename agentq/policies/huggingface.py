@@ -118,7 +118,7 @@ class HuggingFacePolicy:
         rows = self._rows(batch, n, allowed)
         numbers = self._uniforms(rows, n, seeds)
         finished: list[list[Finished]] = [[] for _ in rows]
-        with torch.inference_mode(), _evaluating(self.backbone):
+        with torch.no_grad(), _evaluating(self.backbone):
             self._check_weights()
             for group in self._groups(rows):
                 self._grow(rows, group, numbers, finished)
@@ -165,7 +165,7 @@ class HuggingFacePolicy:
             )
 
     def _check_weights(self) -> None:
-        version = sum(p._version for p in self.backbone.model.parameters() if not p.is_inference())
+        version = sum(p._version for p in self.backbone.model.parameters())
         if version != self._weights_version:
             self._store.clear()
             self._weights_version = version

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from agentq.errors import CandidateError
 from agentq.policies.constrained import Allowed
 from agentq.types import FloatArray
 
-IntArray = NDArray[np.int64]
+_WIDE_VALUES = 1 << 22  # float64 values over whole vocabularies held at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,68 +56,76 @@ def draw(
     ``logits`` (R, V) unnormalised, ``allowed[r]`` the tokens that node r may take, ``numbers[r]`` one
     uniform number per wanted token. Everything behind the logits is float64.
     """
-    result: list[Draws | None] = [None] * len(allowed)
+    result: dict[int, Draws] = {}
+    # Apple's accelerator has no float64.
+    logits = logits.cpu() if logits.device.type == "mps" else logits
     listed = [r for r, a in enumerate(allowed) if a.ids is not None]
-    masked = [r for r, a in enumerate(allowed) if a.ids is None]
     if listed:
         ids = _padded_ids([allowed[r] for r in listed])  # (R', K), -1: padding
         rows = torch.tensor(listed, device=logits.device)[:, None]
-        chosen = logits[rows, torch.from_numpy(np.maximum(ids, 0)).to(logits.device)]
-        values = chosen.double().cpu().numpy()
-        values[ids < 0] = -np.inf
-        for r, token_ids, drawn in zip(listed, ids, _draw(values, numbers, listed, temper), strict=True):
-            result[r] = Draws(token_ids[drawn.tokens].tolist(), drawn.logprobs)
-    if masked:
-        values = logits[torch.tensor(masked, device=logits.device)].double().cpu().numpy()
-        for row, r in enumerate(masked):
-            mask = allowed[r].mask
-            if mask is not None:
-                values[row, : len(mask)][~mask[: values.shape[1]]] = -np.inf
-                values[row, len(mask) :] = -np.inf
-        for r, drawn in zip(masked, _draw(values, numbers, masked, temper), strict=True):
-            result[r] = drawn
-    return [drawn for drawn in result if drawn is not None]
+        values = logits[rows, ids.clamp(min=0).to(logits.device)].double().cpu()
+        values[ids < 0] = -torch.inf
+        for row, (r, drawn) in enumerate(zip(listed, _draw(values, numbers, listed, temper), strict=True)):
+            spelt = ids[row].tolist()
+            result[r] = Draws([spelt[position] for position in drawn.tokens], drawn.logprobs)
+    masked = [r for r, a in enumerate(allowed) if a.ids is None]
+    chunk = max(1, _WIDE_VALUES // logits.shape[1])
+    for start in range(0, len(masked), chunk):
+        some = masked[start : start + chunk]
+        values = _masked_values(logits, some, allowed)
+        result.update(zip(some, _draw(values, numbers, some, temper), strict=True))
+    return [result[r] for r in range(len(allowed))]
 
 
-def _padded_ids(allowed: Sequence[Allowed]) -> IntArray:
+def _padded_ids(allowed: Sequence[Allowed]) -> Tensor:
     lists = [a.ids for a in allowed if a.ids is not None]
     ids = np.full((len(lists), max(len(x) for x in lists)), -1, dtype=np.int64)
     for row, listed in enumerate(lists):
         ids[row, : len(listed)] = listed
-    return ids
+    return torch.from_numpy(ids)
 
 
-def _draw(
-    values: FloatArray, numbers: Sequence[FloatArray], rows: Sequence[int], temper: Temper
-) -> list[Draws]:
+def _masked_values(logits: Tensor, rows: Sequence[int], allowed: Sequence[Allowed]) -> Tensor:
+    values = logits[torch.tensor(rows, device=logits.device)].double()  # (R', V)
+    keep = np.ones(values.shape, dtype=np.bool_)
+    for row, r in enumerate(rows):
+        mask = allowed[r].mask
+        if mask is not None:  # the model may have more or fewer output rows than the tokenizer has tokens
+            width = min(len(mask), keep.shape[1])
+            keep[row, :width] = mask[:width]
+            keep[row, width:] = False
+    return values.masked_fill_(torch.from_numpy(~keep).to(values.device), -torch.inf)
+
+
+def _draw(values: Tensor, numbers: Sequence[FloatArray], rows: Sequence[int], temper: Temper) -> list[Draws]:
     """Positions in each row of ``values`` (R', K); ``numbers`` is indexed by ``rows``."""
+    counts = [len(numbers[r]) for r in rows]
     if temper.temperature == 0:
-        best = values.argmax(axis=1)
-        return [Draws([int(best[i])] * len(numbers[r]), [0.0] * len(numbers[r])) for i, r in enumerate(rows)]
-    logprobs = _log_softmax(values / temper.temperature)
+        best = values.argmax(dim=1).tolist()
+        return [Draws([token] * count, [0.0] * count) for token, count in zip(best, counts, strict=True)]
+    logprobs = torch.log_softmax(values / temper.temperature, dim=1)
     if temper.top_p < 1:
-        logprobs = _log_softmax(np.where(_nucleus(logprobs, temper.top_p), logprobs, -np.inf))
-    cumulative = np.exp(logprobs).cumsum(axis=1)
-    drawn: list[Draws] = []
-    for i, r in enumerate(rows):
-        total = cumulative[i, -1]
-        # Strictly below the total, so that rounding can never select a token of probability zero.
-        wanted = np.minimum(numbers[r] * total, np.nextafter(total, 0))
-        tokens = np.searchsorted(cumulative[i], wanted, side="right")
-        drawn.append(Draws(tokens.tolist(), logprobs[i, tokens].tolist()))
-    return drawn
+        kept = logprobs.masked_fill(~_nucleus(logprobs, temper.top_p), -torch.inf)
+        logprobs = torch.log_softmax(kept, dim=1)
+    cumulative = logprobs.exp().cumsum(dim=1)
+    padded = np.zeros((len(rows), max(counts)))
+    for row, r in enumerate(rows):
+        padded[row, : counts[row]] = numbers[r]
+    total = cumulative[:, -1:]
+    # Strictly below the total, so that rounding can never select a token of probability zero.
+    below = torch.nextafter(total, torch.zeros_like(total))
+    wanted = torch.minimum(torch.from_numpy(padded).to(total.device) * total, below)
+    tokens = torch.searchsorted(cumulative, wanted, right=True)
+    chosen = logprobs.gather(1, tokens).tolist()
+    return [
+        Draws(drawn[:count], logs[:count])
+        for drawn, logs, count in zip(tokens.tolist(), chosen, counts, strict=True)
+    ]
 
 
-def _log_softmax(values: FloatArray) -> FloatArray:
-    shifted = values - values.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
-def _nucleus(logprobs: FloatArray, top_p: float) -> NDArray[np.bool_]:
+def _nucleus(logprobs: Tensor, top_p: float) -> Tensor:
     """The smallest set of most likely tokens with probability >= top_p (Holtzman et al. 2019, 1904.09751)."""
-    order = np.argsort(-logprobs, axis=1, kind="stable")
-    ranked = np.exp(np.take_along_axis(logprobs, order, axis=1))
-    before = ranked.cumsum(axis=1) - ranked
-    keep = np.zeros(logprobs.shape, dtype=np.bool_)
-    np.put_along_axis(keep, order, before < top_p, axis=1)
-    return keep
+    ranked, order = logprobs.sort(dim=1, descending=True, stable=True)
+    probabilities = ranked.exp()
+    before = probabilities.cumsum(dim=1) - probabilities
+    return torch.zeros_like(logprobs, dtype=torch.bool).scatter_(1, order, before < top_p)
