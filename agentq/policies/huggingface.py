@@ -13,13 +13,14 @@ import torch
 
 from agentq.backbones.backbone import Backbone
 from agentq.errors import CandidateError, ConfigError
-from agentq.policies.constrained import ActionVocabulary, FreeGrammar, Grammar
+from agentq.policies.constrained import FreeGrammar, Grammar, Grammars
 from agentq.policies.engines import Engine, RecomputeEngine, SharedPrefixEngine
 from agentq.policies.parsing import ActionParser, deduplicate
 from agentq.policies.replies import Reader
 from agentq.policies.requests import check_request
 from agentq.policies.sampling import Temper, uniforms
 from agentq.policies.trees import Finished, grow, root
+from agentq.policies.vocabulary import ActionVocabulary
 from agentq.scoring.key_values import PromptKeyValues
 from agentq.scoring.prefix_store import PrefixStore
 from agentq.scoring.support import require_sharing
@@ -89,8 +90,9 @@ class HuggingFacePolicy:
         self.max_batch_tokens = max_batch_tokens
         self.decoding: Decoding = decoding
         self.statistics = PolicyStatistics()
-        self._vocabulary = ActionVocabulary(backbone)
-        self._reader = Reader(self._vocabulary, parser, max_new_tokens)
+        vocabulary = ActionVocabulary(backbone)
+        self._grammars = Grammars(vocabulary)
+        self._reader = Reader(vocabulary, parser, max_new_tokens)
         self._free = FreeGrammar(_end_tokens(backbone), len(backbone.tokenizer))
         self._store = PrefixStore(prefix_cache_bytes)
         self._weights_version = -1
@@ -137,7 +139,7 @@ class HuggingFacePolicy:
         for position, (messages, actions) in enumerate(zip(batch, allowed, strict=True)):
             prompt = tuple(self.backbone.prompt_ids(messages))
             restricted = self.restrict and actions is not None
-            grammar = self._vocabulary.grammar(actions) if restricted and actions else self._free
+            grammar = self._grammars.of(actions) if restricted and actions else self._free
             self._check_length(position, len(prompt), grammar)
             row = rows.setdefault((prompt, id(grammar)), _Row(prompt, grammar, []))
             row.members.extend(range(position * n, position * n + n))

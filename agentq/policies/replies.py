@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agentq.policies.constrained import ActionVocabulary, Grammar
+from agentq.policies.constrained import Grammar
 from agentq.policies.parsing import ActionParser, parse_action
+from agentq.policies.vocabulary import ActionVocabulary
 
 #: A distinct reply: the grammar it was sampled under and its token ids.
 ReplyKey: TypeAlias = tuple[Grammar, tuple[int, ...]]

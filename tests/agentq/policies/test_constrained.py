@@ -7,7 +7,8 @@ import pytest
 
 from agentq.backbones import Backbone, BackboneConfig, load_backbone
 from agentq.errors import CandidateError
-from agentq.policies.constrained import END, FREE_TEXT, ActionGrammar, ActionVocabulary
+from agentq.policies.constrained import END, FREE_TEXT, ActionGrammar, Grammars
+from agentq.policies.vocabulary import ActionVocabulary
 
 
 @pytest.fixture(scope="module")
@@ -55,18 +56,19 @@ def _accepts(grammar: ActionGrammar, ids: list[int]) -> bool:
 
 def test_every_admissible_action_is_spelt_as_in_training(vocabulary: ActionVocabulary) -> None:
     actions = ["click[a]", "click[ab]", "click[a] ", "search", "click[é]"]
-    grammar = vocabulary.grammar(actions)
+    grammar = ActionGrammar(actions, vocabulary)
     backbone = vocabulary._backbone
     for action in actions:
         assert _accepts(grammar, backbone.action_ids(action))
         assert grammar.literal(tuple(backbone.action_ids(action))) == action
     assert not _accepts(grammar, backbone.action_ids("click[b]"))
-    assert vocabulary.grammar(list(actions)) is grammar  # cached on the actions
+    kept = Grammars(vocabulary)
+    assert kept.of(actions) is kept.of(list(actions)) is not kept.of(actions[1:])
 
 
 def test_free_text_slot_takes_any_line_and_nothing_else(vocabulary: ActionVocabulary) -> None:
     backbone = vocabulary._backbone
-    grammar = vocabulary.grammar([f"search[{FREE_TEXT}]", "click[a]"])
+    grammar = ActionGrammar([f"search[{FREE_TEXT}]", "click[a]"], vocabulary)
     for text in ("red mug", "é 漢", "[x"):
         assert _accepts(grammar, backbone.action_ids(f"search[{text}]"))
     for refused in ("search[]", "search[a]b]", "search[a", "search[a\nb]", "search[a]]", "click[b]"):
@@ -75,7 +77,7 @@ def test_free_text_slot_takes_any_line_and_nothing_else(vocabulary: ActionVocabu
 
 def test_longer_closing_text_and_open_ends(vocabulary: ActionVocabulary) -> None:
     backbone = vocabulary._backbone
-    grammar = vocabulary.grammar([f'type("{FREE_TEXT}")', f"say {FREE_TEXT}"])
+    grammar = ActionGrammar([f'type("{FREE_TEXT}")', f"say {FREE_TEXT}"], vocabulary)
     assert _accepts(grammar, backbone.action_ids('type("red mug")'))
     assert not _accepts(grammar, backbone.action_ids('type("red"mug")'))
     assert not _accepts(grammar, backbone.action_ids('type("red"'))
@@ -85,7 +87,7 @@ def test_longer_closing_text_and_open_ends(vocabulary: ActionVocabulary) -> None
 
 def test_tokens_across_the_slot_boundaries_spell_as_in_training(merging: ActionVocabulary) -> None:
     backbone = merging._backbone
-    grammar = merging.grammar([f"s[{FREE_TEXT}]"])
+    grammar = ActionGrammar([f"s[{FREE_TEXT}]"], merging)
     for action in ("s[red]", "s[xd]", "s[r]", "s[bed mug]"):
         ids = backbone.action_ids(action)
         assert _accepts(grammar, ids), action
@@ -95,7 +97,7 @@ def test_tokens_across_the_slot_boundaries_spell_as_in_training(merging: ActionV
 
 
 def test_random_walks_end_in_admissible_text(merging: ActionVocabulary) -> None:
-    grammar = merging.grammar([f"s[{FREE_TEXT}]", "click[red]"])
+    grammar = ActionGrammar([f"s[{FREE_TEXT}]", "click[red]"], merging)
     rng = random.Random(0)
     for _ in range(100):
         follow = grammar.begin()
@@ -113,4 +115,4 @@ def test_random_walks_end_in_admissible_text(merging: ActionVocabulary) -> None:
 
 def test_two_slots_in_one_action_are_refused(vocabulary: ActionVocabulary) -> None:
     with pytest.raises(CandidateError, match="twice"):
-        vocabulary.grammar([f"a[{FREE_TEXT}] b[{FREE_TEXT}]"])
+        ActionGrammar([f"a[{FREE_TEXT}] b[{FREE_TEXT}]"], vocabulary)
