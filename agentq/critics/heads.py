@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -65,7 +66,7 @@ class HeadStack(nn.Module):
         self.biases = nn.ParameterList()  # (K, 1, out) each
         self.gains = nn.ParameterList()  # (K, 1, hidden) each, of the hidden norms
         self.shifts = nn.ParameterList()
-        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+        for fan_in, fan_out in pairwise(widths):
             bound = 1 / math.sqrt(fan_in)
             for parameters, rows in ((self.weights, fan_in), (self.biases, 1)):
                 drawn = [torch.rand(rows, fan_out, generator=g) * 2 * bound - bound for g in generators]

@@ -101,7 +101,9 @@ def read_state(folder: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = json.loads((folder / _STATE).read_text())
     except (OSError, ValueError) as error:
-        raise TrainingError(f"checkpoint {folder}: {_STATE} is unreadable ({error}). Delete the folder.") from error
+        raise TrainingError(
+            f"checkpoint {folder}: {_STATE} is unreadable ({error}). Delete the folder."
+        ) from error
     if state.get("format", 0) > FORMAT:
         raise TrainingError(
             f"checkpoint {folder} has format {state['format']}, this version reads up to {FORMAT}. Upgrade agentq."

@@ -106,7 +106,9 @@ class CriticData:
         if share == 0:
             return everything, Split(np.arange(0), np.arange(0))
         if self.tasks is None or (self.groups and self.group_tasks is None):
-            raise TrainingError(f"validation_share={share} needs the tasks of steps and groups (tasks, group_tasks).")
+            raise TrainingError(
+                f"validation_share={share} needs the tasks of steps and groups (tasks, group_tasks)."
+            )
         held, group_held = _held_out(self.tasks, share, seed), _held_out(self.group_tasks or (), share, seed)
         parts = [
             Split(np.flatnonzero(held == side), np.flatnonzero(group_held == side)) for side in (False, True)
@@ -158,7 +160,9 @@ class HeadBatch:
     def to(self, device: torch.device) -> HeadBatch:
         """The same batch on another device."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        return HeadBatch(**{k: None if v is None else v.to(device, non_blocking=True) for k, v in values.items()})
+        return HeadBatch(
+            **{k: None if v is None else v.to(device, non_blocking=True) for k, v in values.items()}
+        )
 
 
 def check_finite(features: NDArray[Any], rows: IndexArray, what: str) -> None:

@@ -216,7 +216,9 @@ class _Run:
     def _complain(self, losses: list[Tensor], indices: list[int]) -> None:
         bad = [(i, float(loss)) for i, loss in zip(indices, losses, strict=True) if not torch.isfinite(loss)]
         if not bad:
-            raise TrainingError(f"step {self.step}: the loss of another process is not finite; see its message.")
+            raise TrainingError(
+                f"step {self.step}: the loss of another process is not finite; see its message."
+            )
         index, loss = bad[0]
         raise TrainingError(
             f"step {self.step}: the loss is {loss} on micro-batch {index} ({self.source.describe(index)}). "
@@ -237,16 +239,22 @@ class _Run:
 
     def _validate(self) -> None:
         if self.evaluate is None:
-            raise ConfigError(f"evaluate_every={self.settings.evaluate_every}, but there is nothing to evaluate on.")
+            raise ConfigError(
+                f"evaluate_every={self.settings.evaluate_every}, but there is nothing to evaluate on."
+            )
         module = self.accelerator.unwrap_model(self.model)
         module.eval()
         with torch.no_grad():
             metrics = {key: float(value) for key, value in self.evaluate(module).items()}
         module.train()
         if self.monitor not in metrics:
-            raise ConfigError(f"monitor={self.monitor!r} is no metric; there are {', '.join(sorted(metrics))}.")
+            raise ConfigError(
+                f"monitor={self.monitor!r} is no metric; there are {', '.join(sorted(metrics))}."
+            )
         if not math.isfinite(metrics[self.monitor]):
-            raise TrainingError(f"step {self.step}: validation metric {self.monitor} is {metrics[self.monitor]}.")
+            raise TrainingError(
+                f"step {self.step}: validation metric {self.monitor} is {metrics[self.monitor]}."
+            )
         self.evaluations.append({"step": float(self.step), **metrics})
         self.accelerator.log({f"validation/{k}": v for k, v in metrics.items()}, step=self.step)
         values = [record[self.monitor] for record in self.evaluations]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentq.errors import FeatureError
-from agentq.training.sources import IndexArray
 
 _MAX_GAP = 8  # unwanted rows read along rather than starting another read
 
@@ -79,7 +79,7 @@ class FileRows:
             )
         cuts = np.flatnonzero(np.diff(ascending) > _MAX_GAP) + 1
         bounds = [0, *cuts.tolist(), len(ascending)]
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, end in pairwise(bounds):
             first, last = int(ascending[start]), int(ascending[end - 1])
             found[order[start:end]] = self._read(first, last + 1)[ascending[start:end] - first]
         return found

@@ -39,7 +39,14 @@ class TrainingSettings:
         for name in ("steps", "batch_size", "gradient_accumulation", "keep", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}: expected at least 1.")
-        for name in ("weight_decay", "warmup", "max_grad_norm", "checkpoint_every", "evaluate_every", "patience"):
+        for name in (
+            "weight_decay",
+            "warmup",
+            "max_grad_norm",
+            "checkpoint_every",
+            "evaluate_every",
+            "patience",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}={getattr(self, name)}: expected 0 or more.")
         if not 0 < self.learning_rate < float("inf"):
