@@ -148,8 +148,8 @@ def check_backbone(folder: Path, stored: Mapping[str, Any], backbone: Backbone) 
     """Raise ``CheckpointError`` unless weights and chat template are those the heads were trained on."""
     if backbone.kind != stored["kind"] or backbone.fingerprint != stored["fingerprint"]:
         raise CheckpointError(
-            f"critic {folder} belongs to backbone {stored['name']!r} ({stored['kind']}, {stored['dtype']}, quantization "
-            f"{stored['quantization']}) with weights {stored['fingerprint']}, but "
+            f"critic {folder} belongs to backbone {stored['name']!r} ({stored['kind']}, {stored['dtype']}, "
+            f"quantization {stored['quantization']}) with weights {stored['fingerprint']}, but "
             f"{backbone.config.name!r} "
             f"({backbone.kind}, {backbone.config.dtype}, quantization {backbone.config.quantization}) has "
             f"{backbone.fingerprint}. Load the stored one in the same precision (leave out `backbone`), or train "

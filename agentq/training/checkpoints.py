@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _STATE = "state.json"
 _BEST = "best.safetensors"
+_WEIGHTS = "model.safetensors"  # accelerate's name; absent under FSDP and DeepSpeed
 
 
 def newest(directory: Path) -> Path | None:
@@ -74,14 +75,20 @@ def save(
     return final
 
 
-def load(accelerator: Accelerator, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
+def load(
+    accelerator: Accelerator, folder: Path, module: nn.Module
+) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
     """Restore weights, optimiser and random states; returns ``state.json`` and the best weights so far.
 
     Raises ``TrainingError`` for an unreadable or newer checkpoint.
     """
     state = read_state(folder)
     try:
-        accelerator.load_state(str(folder))
+        # Frozen weights are not in the file, so strictness is ours to check.
+        lenient = {"strict": False} if frozen_names(module) and (folder / _WEIGHTS).is_file() else {}
+        if lenient:
+            _check_complete(folder / _WEIGHTS, module)
+        accelerator.load_state(str(folder), **lenient)
         best = load_file(folder / _BEST) if (folder / _BEST).is_file() else None
     except (OSError, RuntimeError, SafetensorError, KeyError, ValueError, EOFError) as error:
         raise TrainingError(
@@ -145,6 +152,17 @@ def frozen_names(module: nn.Module) -> frozenset[str]:
     return frozenset(
         name for name, p in module.named_parameters() if not p.requires_grad and name.startswith(prefixes)
     )
+
+
+def _check_complete(path: Path, module: nn.Module) -> None:
+    """Raise ``KeyError`` when a learnt weight is in the file neither by name nor by a tied one."""
+    with safe_open(path, "pt") as file:
+        stored = {name.removeprefix("module.") for name in file.keys()}  # noqa: SIM118  # no mapping
+    state, frozen = module.state_dict(), frozen_names(module)
+    present = {tensor.data_ptr() for name, tensor in state.items() if name in stored}
+    for name, tensor in state.items():
+        if name not in frozen and name not in stored and tensor.data_ptr() not in present:
+            raise KeyError(f"{path.name} lacks {name}")
 
 
 def _write_rest(folder: Path, state: Mapping[str, Any], best: Mapping[str, Tensor] | None) -> None:

@@ -60,6 +60,10 @@ def fit_heads(
         head = replace(head, state_heads=head.heads)
     check_objective(data, head, objective)
     fitting, held = data.split(validation_share, training.seed)
+    if not len(fitting.transitions):
+        raise TrainingError(
+            "there is nothing to train on: 0 rows of transitions. Check the log and its filters."
+        )
     fitting = Split(usable_transitions(data, fitting.transitions, objective), fitting.groups)
     heads = new_heads(data, head, fitting, training.seed)
     groups = objective.groups_per_batch if objective.uses_groups else 0

@@ -307,7 +307,7 @@ class _Run:
                     f"the run in {self.directory} has {key}={earlier.get(key)!r}, this one {key}={value!r}, so it "
                     "cannot be resumed. Use the same settings and data, or another directory."
                 )
-        state, self.best = checkpoints.load(self.accelerator, folder)
+        state, self.best = checkpoints.load(self.accelerator, folder, self.module)
         self.step, self.history = state["step"], state["history"]
         self.evaluations, self.best_step = state["evaluations"], state["best_step"]
         self.stopped, self.pending = state["stopped"], state["pending"]

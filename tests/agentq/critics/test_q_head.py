@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -161,7 +162,8 @@ def test_saved_folder_gives_the_same_scores_in_a_new_process(backbone: Backbone,
         str(Path(__file__).parent),
         str(torch.get_num_threads()),
     ]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str([v.hex() for v in critic.score(batch)[0].tolist()])
 
