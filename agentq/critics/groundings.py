@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from agentq.errors import ConfigError
 from agentq.types import Messages
@@ -46,7 +46,7 @@ def resolve_grounding(name: str, *, trusted: bool = True) -> Grounding | None:
         ) from error
     if not callable(function):
         raise ConfigError(f"grounding {name!r} is {type(function).__name__}, expected a function.")
-    return function
+    return cast(Grounding, function)
 
 
 def grounded_text(messages: Messages, action: str, grounding: Grounding | None) -> str:

@@ -222,6 +222,6 @@ def absolute_layer(layer: int, layers: int) -> int:
 
 
 def _shared_prefix_features() -> FeatureFunction:
-    from agentq.scoring import score_features
+    from agentq.scoring.shared_prefix import score_features
 
     return score_features

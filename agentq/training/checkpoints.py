@@ -85,7 +85,9 @@ def load(
     state = read_state(folder)
     try:
         # Frozen weights are not in the file, so strictness is ours to check.
-        lenient = {"strict": False} if frozen_names(module) and (folder / _WEIGHTS).is_file() else {}
+        lenient: dict[str, Any] = (
+            {"strict": False} if frozen_names(module) and (folder / _WEIGHTS).is_file() else {}
+        )
         if lenient:
             _check_complete(folder / _WEIGHTS, module)
         accelerator.load_state(str(folder), **lenient)
@@ -191,7 +193,8 @@ def _sync(path: Path) -> None:
 
 def _any_failed(accelerator: Accelerator, failed: bool) -> bool:
     flag = torch.tensor([float(failed)], device=accelerator.device)
-    return bool(accelerator.reduce(flag, "sum").item() > 0)
+    everyone: Any = accelerator.reduce(flag, "sum")
+    return bool(everyone.item() > 0)
 
 
 def _why_not_written(folder: Path, failure: Exception | None) -> str:

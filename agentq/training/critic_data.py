@@ -54,10 +54,12 @@ class CriticData:
             value = getattr(self, name)
             if value is not None and len(value) != self.groups:
                 raise TrainingError(f"{name} has {len(value)} entries for {self.groups} groups (group_rows).")
-        if self.group_labels is not None and np.shape(self.group_labels) != np.shape(self.group_rows):
-            raise TrainingError(
-                f"group_labels is {np.shape(self.group_labels)}, group_rows {np.shape(self.group_rows)}."
-            )
+        if self.group_labels is not None and self.group_rows is not None:
+            shapes = self.group_labels.shape, self.group_rows.shape
+            if shapes[0] != shapes[1]:
+                raise TrainingError(
+                    f"group_labels is {shapes[0]}, group_rows {shapes[1]}; expected the same (M, N)."
+                )
         self._check_rows("q_rows", self.q_rows, self.q_features, 0)
         self._check_rows("group_rows", self.group_rows, self.q_features, -1)
         self._check_rows("state_rows", self.state_rows, self.state_features, 0)
@@ -159,10 +161,11 @@ class HeadBatch:
 
     def to(self, device: torch.device) -> HeadBatch:
         """The same batch on another device."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return HeadBatch(
-            **{k: None if v is None else v.to(device, non_blocking=True) for k, v in values.items()}
-        )
+        moved: dict[str, Any] = {}
+        for name in self.__slots__:
+            value: Tensor | None = getattr(self, name)
+            moved[name] = None if value is None else value.to(device, non_blocking=True)
+        return HeadBatch(**moved)
 
 
 def check_finite(features: NDArray[Any], rows: IndexArray, what: str) -> None:

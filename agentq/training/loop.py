@@ -51,12 +51,13 @@ def make_accelerator(settings: TrainingSettings, directory: Path | None = None) 
     plugin = GradientAccumulationPlugin(
         num_steps=settings.gradient_accumulation, adjust_scheduler=False, sync_with_dataloader=False
     )
+    trackers: list[Any] = [*progress.tracker_names(settings, directory)]
     where = None if directory is None else ProjectConfiguration(str(directory), str(directory / "logs"))
     try:
         accelerator = Accelerator(
             mixed_precision=settings.mixed_precision,
             gradient_accumulation_plugin=plugin,
-            log_with=progress.tracker_names(settings, directory) or None,
+            log_with=trackers or None,
             project_config=where,
         )
     except ValueError as error:
@@ -154,7 +155,7 @@ class _Run:
         """One optimiser step; the record holds means over all its micro-batches and processes."""
         accelerator, settings = self.accelerator, self.settings
         first = self.step * settings.gradient_accumulation
-        indices = [
+        indices: list[int] = [
             (first + i) * accelerator.num_processes + accelerator.process_index
             for i in range(settings.gradient_accumulation)
         ]
@@ -162,7 +163,7 @@ class _Run:
         shares = self._shares([self.source.weight(batch) for batch in batches])
         rate = settings.learning_rate_at(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         sums: dict[str, Tensor] = {}
         losses: list[Tensor] = []
         for batch, share in zip(batches, shares, strict=True):
@@ -201,13 +202,13 @@ class _Run:
     def _shares(self, weights: list[float]) -> list[float]:
         """Each micro-batch's share of all units of this optimiser step; they sum to 1 over processes."""
         total = torch.tensor([sum(weights)], dtype=torch.float64 if self._on_cpu else torch.float32)
-        everyone = float(self.accelerator.reduce(total.to(self.accelerator.device), "sum").item())
-        return [weight / everyone for weight in weights]
+        everyone: Any = self.accelerator.reduce(total.to(self.accelerator.device), "sum")
+        return [weight / float(everyone.item()) for weight in weights]
 
     def _reduced(self, sums: dict[str, Tensor]) -> dict[str, float]:
         values = torch.stack([sums[key] for key in sorted(sums)]).to(self.accelerator.device)
-        reduced = self.accelerator.reduce(values, "sum").tolist()
-        return dict(zip(sorted(sums), reduced, strict=True))
+        reduced: Any = self.accelerator.reduce(values, "sum")
+        return dict(zip(sorted(sums), reduced.tolist(), strict=True))
 
     @property
     def _on_cpu(self) -> bool:
@@ -265,7 +266,7 @@ class _Run:
 
     def _weights(self) -> dict[str, Tensor]:
         frozen = checkpoints.frozen_names(self.module)
-        state: dict[str, Tensor] = self.accelerator.get_state_dict(self.model)
+        state: dict[str, Any] = self.accelerator.get_state_dict(self.model)
         return {name: tensor.detach().cpu().clone() for name, tensor in state.items() if name not in frozen}
 
     def finish(self) -> int | None:
@@ -314,17 +315,21 @@ class _Run:
 
 
 def make_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """AdamW over the trainable weights, no decay on biases and norms."""
-    trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    if not trainable:
+    """AdamW over the trainable weights, no decay on biases and norms.
+
+    ``module.rate_scales`` (prefix of names -> factor) slows parts down, e.g. a backbone below new heads.
+    """
+    scales: dict[str, float] = getattr(module, "rate_scales", {})
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            scale = next((factor for prefix, factor in scales.items() if name.startswith(prefix)), 1.0)
+            decay = settings.weight_decay if _decayed(name) else 0.0
+            groups.setdefault((scale, decay), []).append(parameter)
+    if not groups:
         raise TrainingError("no parameter is trainable. Attach LoRA adapters or unfreeze the model.")
-    plain = [p for name, p in trainable if _decayed(name)]
-    bare = [p for name, p in trainable if not _decayed(name)]
-    groups = [
-        {"params": plain, "weight_decay": settings.weight_decay},
-        {"params": bare, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)
+    listed = [{"params": p, "weight_decay": decay, "scale": scale} for (scale, decay), p in groups.items()]
+    return torch.optim.AdamW(listed, lr=settings.learning_rate, fused=True)
 
 
 def _decayed(name: str) -> bool:

@@ -87,7 +87,7 @@ class FileRows:
     def _read(self, start: int, end: int) -> NDArray[Any]:
         width = self.shape[1] * self.dtype.itemsize
         buffer = np.empty((end - start, self.shape[1]), self.dtype)
-        view, done = memoryview(buffer).cast("B"), 0
+        view, done = buffer.data.cast("B"), 0
         while done < len(view):
             got = os.preadv(self._descriptor, [view[done:]], self.offset + start * width + done)
             if got == 0:

@@ -29,6 +29,7 @@ from agentq.training.branching import (
 )
 from agentq.training.loop import Evaluate, TrainingResult, train
 from agentq.training.settings import TrainingSettings
+from agentq.training.token_batches import TokenBudgetSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,9 @@ def tune_backbone(
     limit = backbone.max_length
     for number, example in enumerate([*examples, *validation]):
         _check(example, number, limit)
-    source = TokenBudgetSource(examples, token_budget, settings.seed, backbone.pad_id)
+    if not examples:
+        raise TrainingError("there is nothing to learn: 0 examples. Check the log and what is taken from it.")
+    source = branching_source(examples, token_budget, settings.seed, backbone.pad_id)
     module = NextToken(backbone.model)
     evaluate: Evaluate | None = None
     if validation:
@@ -94,6 +97,20 @@ def steps_per_epoch(
     return max(1, batches // (settings.gradient_accumulation * processes))
 
 
+def branching_source(
+    examples: Sequence[BranchingExample], budget: int, seed: int, pad_id: int
+) -> TokenBudgetSource[BranchingBatch]:
+    """Batches of branching examples; the loss of one is a mean over its predicted tokens' weights."""
+    return TokenBudgetSource(
+        lengths=[example.length for example in examples],
+        budget=budget,
+        seed=seed,
+        make=lambda indices: collate([examples[i] for i in indices], pad_id),
+        weigh=lambda batch: float(batch.weight.sum()),
+        identity=_digest(examples),
+    )
+
+
 class NextToken(nn.Module):
     """``forward(BranchingBatch)`` -> {"loss"}: weighted mean cross entropy in nats."""
 
@@ -111,48 +128,6 @@ class NextToken(nn.Module):
         logits = model.get_output_embeddings()(chosen).float()  # (P, V)
         losses = functional.cross_entropy(logits, batch.target, reduction="none")
         return {"loss": (losses * batch.weight).sum() / batch.weight.sum()}
-
-
-class TokenBudgetSource:
-    """Micro-batches of at most ``budget`` padded tokens, a fresh order every epoch (a ``BatchSource``)."""
-
-    def __init__(self, examples: Sequence[BranchingExample], budget: int, seed: int, pad_id: int) -> None:
-        if not examples:
-            raise TrainingError(
-                "there is nothing to learn: 0 examples. Check the log and what is taken from it."
-            )
-        self.examples, self.budget, self.seed, self.pad_id = examples, budget, seed, pad_id
-        self._lengths = [example.length for example in examples]
-        self._epochs: dict[int, list[list[int]]] = {}
-        self._ends: list[int] = []  # micro-batches up to the end of each epoch
-        self.identity = f"{_digest(examples)} budget={budget} seed={seed}"
-
-    def batch(self, index: int) -> BranchingBatch:
-        """Micro-batch ``index``."""
-        return collate([self.examples[i] for i in self.indices(index)], self.pad_id)
-
-    def weight(self, batch: BranchingBatch) -> float:
-        """Summed weight of the predicted tokens."""
-        return float(batch.weight.sum())
-
-    def describe(self, index: int) -> str:
-        """The examples of a micro-batch."""
-        return f"examples {', '.join(map(str, self.indices(index)[:8]))}"
-
-    def indices(self, index: int) -> list[int]:
-        """Numbers of the examples in micro-batch ``index``; epochs may differ in how many batches they make."""
-        while not self._ends or index >= self._ends[-1]:
-            epoch = len(self._ends)
-            self._ends.append((self._ends[-1] if self._ends else 0) + len(self._epoch(epoch)))
-        epoch = int(np.searchsorted(self._ends, index, side="right"))
-        start = self._ends[epoch - 1] if epoch else 0
-        return self._epoch(epoch)[index - start]
-
-    def _epoch(self, epoch: int) -> list[list[int]]:
-        if epoch not in self._epochs:
-            batches = token_budget_batches(self._lengths, self.budget, self.seed + epoch)
-            self._epochs = {**{e: b for e, b in self._epochs.items() if e == epoch - 1}, epoch: batches}
-        return self._epochs[epoch]
 
 
 class Validation:

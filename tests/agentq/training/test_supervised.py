@@ -9,7 +9,7 @@ from agentq.backbones import Backbone, BackboneConfig, LoraSettings, load_backbo
 from agentq.errors import TrainingError
 from agentq.training.branching import BranchingExample
 from agentq.training.settings import TrainingSettings
-from agentq.training.supervised import TokenBudgetSource, steps_per_epoch, token_example, tune_backbone
+from agentq.training.supervised import branching_source, steps_per_epoch, token_example, tune_backbone
 
 SETTINGS = TrainingSettings(steps=12, learning_rate=1e-2, log_every=1, tracker="none", schedule="constant")
 
@@ -59,13 +59,13 @@ def test_accumulation_weighs_tokens_not_batches(tiny_model_folder: Path) -> None
 def test_every_example_once_an_epoch_under_the_budget(tiny_model_folder: Path) -> None:
     backbone = load_backbone(BackboneConfig(name=str(tiny_model_folder), device="cpu"))
     examples = make_examples(backbone, 30)
-    source = TokenBudgetSource(examples, 300, seed=3, pad_id=backbone.pad_id)
+    source = branching_source(examples, 300, seed=3, pad_id=backbone.pad_id)
     per_epoch = steps_per_epoch(examples, 300, SETTINGS)
     seen = sorted(i for index in range(per_epoch) for i in source.indices(index))
     assert seen == list(range(30))
     sizes = [source.batch(index).input_ids.numel() for index in range(3 * per_epoch)]
     assert max(sizes) <= 300
-    again = TokenBudgetSource(examples, 300, seed=3, pad_id=backbone.pad_id)
+    again = branching_source(examples, 300, seed=3, pad_id=backbone.pad_id)
     assert again.indices(2 * per_epoch) == source.indices(2 * per_epoch)  # any batch, without those before
     assert again.identity == source.identity
 
