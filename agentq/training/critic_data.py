@@ -170,8 +170,12 @@ class HeadBatch:
 
 def check_finite(features: NDArray[Any], rows: IndexArray, what: str) -> None:
     """Raise ``FeatureError`` naming the first row with NaN or infinity."""
-    # One sum is finite only if all elements are (or they overflow, which the exact look then clears).
-    if np.isfinite(features.sum(dtype=np.float32)):
+    if features.dtype == np.float16:
+        # An exponent of all ones is NaN or infinity; integers are compared many at a time, halves are not.
+        clean = not ((features.view(np.uint16) & 0x7C00) == 0x7C00).any()
+    else:  # a sum is finite only if all elements are (or it overflows, which the exact look then clears)
+        clean = bool(np.isfinite(features.sum(dtype=np.float64)))
+    if clean:
         return
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(bad):

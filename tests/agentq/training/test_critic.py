@@ -11,7 +11,7 @@ import torch
 from agentq.critics.heads import HeadSettings, QHeads
 from agentq.errors import ConfigError, FeatureError, TrainingError
 from agentq.training.critic import check_objective, feature_moments, fit_heads, usable_transitions
-from agentq.training.critic_data import CriticData, HeadBatch
+from agentq.training.critic_data import CriticData, HeadBatch, check_finite
 from agentq.training.critic_metrics import explained_variance, gap_closed, rank_correlation
 from agentq.training.head_loss import HeadLoss, ObjectiveSettings
 from agentq.training.settings import TrainingSettings
@@ -196,6 +196,16 @@ def test_validation_holds_out_whole_tasks() -> None:
         replace(data, tasks=["one"] * 720).split(0.01, seed=0)
     with pytest.raises(TrainingError, match="needs the tasks"):
         replace(data, tasks=None).split(0.1, seed=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_each_kind_of_bad_number_is_found(dtype: Any, bad: float) -> None:
+    features = np.full((50, 7), 60_000, dtype)  # sums overflow float16, and that is no error
+    check_finite(features, np.arange(50), "features")
+    features[33, 2] = bad
+    with pytest.raises(FeatureError, match=r"row 133 of the features is not finite \(1 of 50 rows read\)"):
+        check_finite(features, np.arange(100, 150), "features")
 
 
 def test_features_that_are_not_finite_name_the_row() -> None:
