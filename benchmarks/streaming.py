@@ -25,8 +25,8 @@ import numpy as np
 
 DIMS = 256
 BATCH = 256
-ROUNDS = 4
-STEPS = 260  # of a round: two pools of the large run, more than one epoch of the small one
+ROUNDS = 6
+STEPS = 130  # of a round: one pool of the large run
 MEMORY_GIB = 1.5
 LENGTH = 8  # steps of a made episode
 
@@ -114,7 +114,7 @@ class Shifted:
 
 def main() -> None:
     """Write features, run the child, print figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Critic training on features that do not fit.")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--small", type=int, default=50_000)
@@ -161,7 +161,9 @@ def main() -> None:
         print(json.dumps({"figures": figures}))
         return
     for figure in figures:
-        print(f"{figure['name']}: {figure['value']} (target {figure['target']}, {figure['better']} is better)")
+        print(
+            f"{figure['name']}: {figure['value']} (target {figure['target']}, {figure['better']} is better)"
+        )
 
 
 if __name__ == "__main__":

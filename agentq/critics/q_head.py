@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ class QCriticConfig:
     pooling: str = "last"  # over the action's tokens
     aggregation: Aggregation = "min"  # over heads: min, mean, mean_std, soft_low
     pessimism: float = 1.0  # standard deviations taken off by mean_std
+    #: shared: the prompt of a state is read once; one_by_one: for models that cannot, same values, slower.
+    method: Literal["shared", "one_by_one"] = "shared"
     grounding: str = ""  # entry point of `agentq.groundings` or module:function; "": the action alone
     #: How the heads were trained: objective and its settings, hash of the data.
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -65,7 +67,8 @@ class _Request:
 class QCritic:
     """Values candidates by K heads on hidden states of ``backbone``; implements ``agentq.critics.base.Critic``.
 
-    ``features`` replaces the shared-prefix forward (default ``agentq.scoring.score_features``).
+    ``max_batch_tokens`` bounds the padded tokens of one forward (raise it on a GPU); ``features`` replaces
+    ``agentq.scoring.score_features``.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class QCritic:
         config: QCriticConfig | None = None,
         *,
         features: FeatureFunction | None = None,
+        max_batch_tokens: int = 8192,
         trust_grounding: bool = True,
     ) -> None:
         self.backbone = backbone
@@ -82,7 +86,8 @@ class QCritic:
         self.config = config or QCriticConfig()
         self.layers = tuple(absolute_layer(layer, backbone.num_layers) for layer in self.config.layers)
         self.grounding = resolve_grounding(self.config.grounding, trusted=trust_grounding)
-        self._features = features
+        self._features = features or self._hidden_states
+        self._max_batch_tokens = max_batch_tokens
 
     def score(self, batch: Batch) -> list[FloatArray]:
         """One (N,) float64 array per state; -inf for a candidate that did not parse.
@@ -177,9 +182,8 @@ class QCritic:
 
     def _values(self, requests: Sequence[_Request]) -> list[FloatArray]:
         """(K, distinct actions) per state."""
-        features = self._features or _shared_prefix_features()
         with torch.no_grad():
-            found = features(
+            found = self._features(
                 self.backbone,
                 [request.prompt for request in requests],
                 [request.actions for request in requests],
@@ -189,6 +193,26 @@ class QCritic:
             q = self.heads.q_values(torch.cat([f.to(self.backbone.device) for f in found]))  # (K, all)
         sizes = [len(request.actions) for request in requests]
         return [part.double().cpu().numpy() for part in q.split(sizes, dim=1)]
+
+    def _hidden_states(
+        self,
+        backbone: Backbone,
+        prompt_ids: Sequence[Sequence[int]],
+        candidate_ids: Sequence[Sequence[Sequence[int]]],
+        layers: Sequence[int],
+        pooling: str,
+    ) -> list[Tensor]:
+        from agentq.scoring.shared_prefix import score_features
+
+        return score_features(
+            backbone,
+            prompt_ids,
+            candidate_ids,
+            layers,
+            pooling,
+            method=self.config.method,
+            max_batch_tokens=self._max_batch_tokens,
+        )
 
     def _scores(self, number: int, request: _Request, distinct: FloatArray | None) -> Scores:
         column = np.array(request.column)
@@ -219,9 +243,3 @@ def absolute_layer(layer: int, layers: int) -> int:
             f"layer {layer} does not exist: expected 0 (embeddings) to {layers}, or -1 to {-layers - 1}."
         )
     return layer if layer >= 0 else layers + 1 + layer
-
-
-def _shared_prefix_features() -> FeatureFunction:
-    from agentq.scoring.shared_prefix import score_features
-
-    return score_features

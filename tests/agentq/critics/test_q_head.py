@@ -83,6 +83,23 @@ def test_batch_equals_one_by_one(backbone: Backbone) -> None:
     np.testing.assert_allclose(together[0], alone, atol=1e-5)
 
 
+def test_shared_prefix_equals_one_sequence_each(backbone: Backbone) -> None:
+    slow = make_critic(backbone, layers=(1, -1))
+    slow.heads = QHeads(64, HeadSettings(heads=3))
+    fast = QCritic(backbone, slow.heads, slow.config)
+    actions = ["click[b01]", "click[b02]", None, "search[red mug with a long query]", "click[b01]", "back"]
+    batch = [
+        (PAGE, candidates(*actions)),
+        (OTHER, candidates(None)),
+        (OTHER, candidates("back", "click[b03]")),
+    ]
+    for one, other in zip(fast.score_heads(batch), slow.score_heads(batch), strict=True):
+        assert one.head_q is not None
+        assert other.head_q is not None
+        np.testing.assert_allclose(one.head_q, other.head_q, atol=1e-5)
+        np.testing.assert_allclose(one.q, other.q, atol=1e-5)
+
+
 def test_identical_actions_are_computed_once_and_equal(backbone: Backbone) -> None:
     seen: list[int] = []
 
@@ -90,7 +107,8 @@ def test_identical_actions_are_computed_once_and_equal(backbone: Backbone) -> No
         seen.extend(len(actions) for actions in args[2])
         return separate_features(*args)
 
-    critic = QCritic(backbone, QHeads(32), features=counting)
+    spy: Any = counting
+    critic = QCritic(backbone, QHeads(32), features=spy)
     q = critic.score([(PAGE, candidates("back", "click[b01]", "back", None, "back"))])[0]
     assert seen == [2]
     assert q[0] == q[2] == q[4] != q[1]

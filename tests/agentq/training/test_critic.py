@@ -161,7 +161,7 @@ def test_slow_copy_starts_equal_and_follows() -> None:
 
 def test_features_on_disk_give_the_same_heads(tmp_path: Path) -> None:
     data, _ = shop()
-    np.save(tmp_path / "f.npy", data.q_features)
+    np.save(tmp_path / "f.npy", np.asarray(data.q_features))
     mapped = replace(data, q_features=np.load(tmp_path / "f.npy", mmap_mode="r"))
     quick = replace(QUICK, steps=20, log_every=1)
     objective = ObjectiveSettings(rank_weight=1.0)
