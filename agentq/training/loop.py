@@ -174,7 +174,8 @@ class _Run:
                 accelerator.backward(outputs["loss"] * scale)
             losses.append(outputs["loss"].detach().float())
             for key, value in outputs.items():
-                sums[key] = sums.get(key, torch.zeros(())) + value.detach().float().to("cpu") * share
+                part = value.detach().float() * share
+                sums[key] = sums[key] + part if key in sums else part
         record = self._reduced(sums)
         if not math.isfinite(record["loss"]):
             self._complain(losses, indices)
@@ -201,18 +202,21 @@ class _Run:
 
     def _shares(self, weights: list[float]) -> list[float]:
         """Each micro-batch's share of all units of this optimiser step; they sum to 1 over processes."""
-        total = torch.tensor([sum(weights)], dtype=torch.float64 if self._on_cpu else torch.float32)
-        everyone: Any = self.accelerator.reduce(total.to(self.accelerator.device), "sum")
-        return [weight / float(everyone.item()) for weight in weights]
+        total = self._summed([sum(weights)])[0]
+        return [weight / total for weight in weights]
 
     def _reduced(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        values = torch.stack([sums[key] for key in sorted(sums)]).to(self.accelerator.device)
-        reduced: Any = self.accelerator.reduce(values, "sum")
-        return dict(zip(sorted(sums), reduced.tolist(), strict=True))
+        names = sorted(sums)
+        return dict(zip(names, self._summed(torch.stack([sums[n] for n in names]).tolist()), strict=True))
 
-    @property
-    def _on_cpu(self) -> bool:
-        return self.accelerator.device.type == "cpu"
+    def _summed(self, values: list[float]) -> list[float]:
+        """Sums over processes; NaN on one is NaN on all, so that all stop together."""
+        if self.accelerator.num_processes == 1:
+            return values
+        exact = torch.float64 if self.accelerator.device.type == "cpu" else torch.float32
+        local = torch.tensor(values, dtype=exact, device=self.accelerator.device)
+        everyone: Any = self.accelerator.reduce(local, "sum")
+        return everyone.tolist()
 
     def _complain(self, losses: list[Tensor], indices: list[int]) -> None:
         bad = [(i, float(loss)) for i, loss in zip(indices, losses, strict=True) if not torch.isfinite(loss)]
