@@ -81,7 +81,8 @@ def load_critic(
     content = read_config(folder)
     try:
         heads = _heads(content["heads"])
-        config = QCriticConfig(**{**content["critic"], "layers": tuple(content["critic"]["layers"])})
+        fields: dict[str, Any] = {**content["critic"], "layers": tuple(content["critic"]["layers"])}
+        config = QCriticConfig(**fields)
         stored: dict[str, Any] = content["backbone"]
         if backbone is None:
             backbone = _stored_backbone(folder, stored, device)
@@ -256,7 +257,7 @@ def _save_backbone(backbone: Backbone, folder: Path) -> None:
 
 
 def _heads(content: Mapping[str, Any]) -> QHeads:
-    settings = {**content["settings"], "hidden": tuple(content["settings"]["hidden"])}
+    settings: dict[str, Any] = {**content["settings"], "hidden": tuple(content["settings"]["hidden"])}
     return QHeads(content["inputs"], HeadSettings(**settings), content["state_inputs"])
 
 

@@ -106,6 +106,33 @@ class QCritic:
             self._scores(number, request, by_state.get(number)) for number, request in enumerate(requests)
         ]
 
+    def state_values(self, batch: Sequence[Messages]) -> FloatArray:
+        """(S, K_v) values of states from the V heads, on hidden states of the prompt's last token.
+
+        Raises ``ConfigError`` when the critic has no V heads, ``CriticError`` for values that are not finite.
+        """
+        from agentq.scoring.shared_prefix import score_features
+
+        if not batch:
+            return np.zeros((0, self.heads.settings.state_heads))
+        with torch.no_grad():
+            found = score_features(
+                self.backbone,
+                [self.backbone.prompt_ids(messages) for messages in batch],
+                [[[self.backbone.end_id]]] * len(batch),  # any token: what is read stands before it
+                self.layers,
+                lambda hidden, mask: hidden[:, 0],
+                method=self.config.method,
+                max_batch_tokens=self._max_batch_tokens,
+            )
+            values = self.heads.state_values(torch.cat(found)).T.double().cpu().numpy()
+        if not np.isfinite(values).all():
+            raise CriticError(
+                f"state {int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])}: its value is not finite. "
+                "Try float32 or bfloat16, or check the training."
+            )
+        return values
+
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Weights of the heads, and of the backbone where it learns too (LoRA adapters, full tuning)."""
         yield from self.heads.parameters()

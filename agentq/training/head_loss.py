@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from agentq.critics.heads import HeadSettings, QHeads
+from agentq.critics.heads import QHeads
 from agentq.errors import ConfigError
 from agentq.objectives.cql import cql_penalty
 from agentq.objectives.iql import iql_loss
@@ -178,8 +178,7 @@ def _slow_copy(heads: QHeads, unrelated: bool) -> QHeads:
     """A frozen copy; ``unrelated`` starts from other random weights, as the released Digi-Q does."""
     slow = target_copy(heads)
     if unrelated:
-        s = heads.settings
-        values = {name: getattr(s, name) for name in s.__dataclass_fields__}
-        fresh = QHeads(heads.inputs, HeadSettings(**{**values, "seed": s.seed + 1}), heads.state_inputs)
+        other = replace(heads.settings, seed=heads.settings.seed + 1)
+        fresh = QHeads(heads.inputs, other, heads.state_inputs)
         slow.load_state_dict({**heads.state_dict(), **dict(fresh.named_parameters())})
     return slow

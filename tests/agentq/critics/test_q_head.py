@@ -84,6 +84,7 @@ def test_batch_equals_one_by_one(backbone: Backbone) -> None:
 
 
 def test_shared_prefix_equals_one_sequence_each(backbone: Backbone) -> None:
+    pytest.importorskip("agentq.features.pooling")
     slow = make_critic(backbone, layers=(1, -1))
     slow.heads = QHeads(64, HeadSettings(heads=3))
     fast = QCritic(backbone, slow.heads, slow.config)
@@ -98,6 +99,19 @@ def test_shared_prefix_equals_one_sequence_each(backbone: Backbone) -> None:
         assert other.head_q is not None
         np.testing.assert_allclose(one.head_q, other.head_q, atol=1e-5)
         np.testing.assert_allclose(one.q, other.q, atol=1e-5)
+
+
+def test_state_values_read_the_last_token_of_the_prompt(backbone: Backbone) -> None:
+    heads = QHeads(32, HeadSettings(state_heads=2))
+    values = QCritic(backbone, heads).state_values([PAGE, OTHER])
+    with torch.no_grad():
+        for row, messages in enumerate((PAGE, OTHER)):
+            ids = torch.tensor([backbone.prompt_ids(messages)])
+            hidden = backbone.model(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, -1]
+            np.testing.assert_allclose(values[row], heads.state_values(hidden).numpy(), atol=1e-5)
+    with pytest.raises(ConfigError, match="no state values"):
+        make_critic(backbone).state_values([PAGE])
+    assert QCritic(backbone, heads).state_values([]).shape == (0, 2)
 
 
 def test_identical_actions_are_computed_once_and_equal(backbone: Backbone) -> None:

@@ -18,6 +18,8 @@ from agentq.training.joint import JointExample, JointLoss, JointSettings, fit_jo
 from agentq.training.settings import TrainingSettings
 from agentq.types import Candidate
 
+pytest.importorskip("agentq.features.pooling")
+
 HEAD = HeadSettings(hidden=(16,))
 QUICK = TrainingSettings(steps=30, learning_rate=1e-2, log_every=1, tracker="none", schedule="constant")
 
