@@ -98,7 +98,8 @@ def train(
             resumed_from = run.step
             with progress.bar(name, settings.steps, run.step, settings.progress) as show:
                 run.loop(show)
-        accelerator.end_training()
+        for tracker in accelerator.trackers:  # end_training() would also end the process group
+            tracker.finish()
     return TrainingResult(
         steps=run.step,
         history=tuple(run.history),
