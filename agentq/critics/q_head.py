@@ -1,0 +1,272 @@
+"""A critic that is a language model's hidden state with value heads on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agentq.critics.base import Scores
+from agentq.critics.groundings import grounded_text, resolve_grounding
+from agentq.errors import ConfigError, CriticError
+from agentq.objectives.aggregation import Aggregation, aggregate
+from agentq.types import Candidate, FloatArray, Messages
+
+if TYPE_CHECKING:
+    from agentq.backbones.backbone import Backbone
+    from agentq.critics.heads import QHeads
+
+Batch = Sequence[tuple[Messages, Sequence[Candidate]]]
+
+
+class FeatureFunction(Protocol):
+    """Hidden states of S states with N_s actions each, the prompt of a state computed once."""
+
+    def __call__(
+        self,
+        backbone: Backbone,
+        prompt_ids: Sequence[Sequence[int]],
+        candidate_ids: Sequence[Sequence[Sequence[int]]],
+        layers: Sequence[int],
+        pooling: str,
+    ) -> list[Tensor]:
+        """One (N_s, D) tensor per state."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QCriticConfig:
+    """Which features the heads read and how K values become one."""
+
+    layers: tuple[int, ...] = (-1,)  # hidden states, 0: embeddings, -1: last layer; several are joined
+    pooling: str = "last"  # over the action's tokens
+    aggregation: Aggregation = "min"  # over heads: min, mean, mean_std, soft_low
+    pessimism: float = 1.0  # standard deviations taken off by mean_std
+    #: shared: the prompt of a state is read once; one_by_one: for models that cannot, same values, slower.
+    method: Literal["shared", "one_by_one"] = "shared"
+    grounding: str = ""  # entry point of `agentq.groundings` or module:function; "": the action alone
+    #: How the heads were trained: objective and its settings, hash of the data.
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The distinct valid actions of one state."""
+
+    prompt: list[int]
+    actions: list[list[int]]
+    column: list[int]  # (N,) which distinct action a candidate is, -1: invalid
+    reasons: tuple[str | None, ...]  # (N,)
+
+
+class QCritic:
+    """Values candidates by K heads on hidden states of ``backbone``; implements ``agentq.critics.base.Critic``.
+
+    ``max_batch_tokens`` bounds the padded tokens of one forward (raise it on a GPU); ``features`` replaces
+    ``agentq.scoring.score_features``.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        heads: QHeads,
+        config: QCriticConfig | None = None,
+        *,
+        features: FeatureFunction | None = None,
+        max_batch_tokens: int = 8192,
+        trust_grounding: bool = True,
+    ) -> None:
+        self.backbone = backbone
+        self.heads = heads.to(backbone.device).eval()
+        self.config = config or QCriticConfig()
+        self.layers = tuple(absolute_layer(layer, backbone.num_layers) for layer in self.config.layers)
+        self.grounding = resolve_grounding(self.config.grounding, trusted=trust_grounding)
+        self._features = features or self._hidden_states
+        self._max_batch_tokens = max_batch_tokens
+
+    def score(self, batch: Batch) -> list[FloatArray]:
+        """One (N,) float64 array per state; -inf for a candidate that did not parse.
+
+        Raises ``CriticError`` for an empty candidate list and for values that are not finite.
+        """
+        return [scores.q for scores in self.score_heads(batch)]
+
+    def score_heads(self, batch: Batch) -> list[Scores]:
+        """Like ``score`` with the value of each head (K, N) and why a candidate is -inf."""
+        requests = [self._request(number, *state) for number, state in enumerate(batch)]
+        live = [number for number, request in enumerate(requests) if request.actions]
+        values = self._values([requests[number] for number in live]) if live else []
+        by_state = dict(zip(live, values, strict=True))
+        return [
+            self._scores(number, request, by_state.get(number)) for number, request in enumerate(requests)
+        ]
+
+    def state_values(self, batch: Sequence[Messages]) -> FloatArray:
+        """(S, K_v) values of states from the V heads, on hidden states of the prompt's last token.
+
+        Raises ``ConfigError`` when the critic has no V heads, ``CriticError`` for values that are not finite.
+        """
+        from agentq.scoring.shared_prefix import score_features
+
+        if not batch:
+            return np.zeros((0, self.heads.settings.state_heads))
+        with torch.no_grad():
+            found = score_features(
+                self.backbone,
+                [self.backbone.prompt_ids(messages) for messages in batch],
+                [[[self.backbone.end_id]]] * len(batch),  # any token: what is read stands before it
+                self.layers,
+                lambda hidden, mask: hidden[:, 0],
+                method=self.config.method,
+                max_batch_tokens=self._max_batch_tokens,
+            )
+            values = self.heads.state_values(torch.cat(found)).T.double().cpu().numpy()
+        if not np.isfinite(values).all():
+            raise CriticError(
+                f"state {int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])}: its value is not finite. "
+                "Try float32 or bfloat16, or check the training."
+            )
+        return values
+
+    def trainable_parameters(self) -> Iterator[nn.Parameter]:
+        """Weights of the heads, and of the backbone where it learns too (LoRA adapters, full tuning)."""
+        yield from self.heads.parameters()
+        yield from (p for p in self.backbone.model.parameters() if p.requires_grad)
+
+    def save_pretrained(self, folder: str | Path, save_backbone: bool = False) -> Path:
+        """Write the critic as a folder: config.json, heads.safetensors, adapter/, README.md.
+
+        ``save_backbone`` adds the backbone's own weights and tokenizer: needed when it was fine-tuned in
+        full. Raises ``CheckpointError`` when the folder cannot be written.
+        """
+        from agentq.critics.checkpoint import save_critic
+
+        return save_critic(self, Path(folder), save_backbone)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        backbone: Backbone | None = None,
+        *,
+        device: str = "auto",
+        revision: str | None = None,
+        features: FeatureFunction | None = None,
+        trust_grounding: bool = False,
+    ) -> QCritic:
+        """Load a critic from a folder or the hub; its backbone too unless one is given.
+
+        Nothing is unpickled and no code of the folder runs. Raises ``CheckpointError`` for another
+        backbone or chat template, a newer format, a missing or broken file.
+        """
+        from agentq.critics.checkpoint import load_critic
+
+        return load_critic(cls, folder, backbone, device, revision, features, trust_grounding)
+
+    def push_to_hub(
+        self, repo: str, *, private: bool = False, save_backbone: bool = False, api: Any = None
+    ) -> str:
+        """Upload the folder of ``save_pretrained`` to a hub repository; returns its address.
+
+        ``api`` is a ``huggingface_hub.HfApi`` (default: one with the stored login).
+        """
+        from agentq.critics.checkpoint import push_critic
+
+        return push_critic(self, repo, private, save_backbone, api)
+
+    def _request(self, number: int, messages: Messages, candidates: Sequence[Candidate]) -> _Request:
+        if not candidates:
+            raise CriticError(
+                f"state {number} has no candidates to score. Expected at least one; "
+                "check what the policy returned for it (max_new_tokens, admissible actions)."
+            )
+        distinct: dict[str, int] = {}
+        column = [
+            -1 if c.action is None else distinct.setdefault(c.action, len(distinct)) for c in candidates
+        ]
+        reasons = tuple(
+            None if c.action is not None else c.error or "the text does not parse into an action"
+            for c in candidates
+        )
+        if not distinct:
+            return _Request([], [], column, reasons)
+        prompt = self.backbone.prompt_ids(messages)
+        actions = [
+            self.backbone.action_ids(grounded_text(messages, action, self.grounding)) for action in distinct
+        ]
+        longest = len(prompt) + max(map(len, actions))
+        if self.backbone.kind == "causal" and longest > self.backbone.max_length:
+            raise CriticError(
+                f"state {number} has {longest} tokens with its longest action, but {self.backbone.config.name!r} "
+                f"reads {self.backbone.max_length}. Render shorter observations or use a longer backbone."
+            )
+        return _Request(prompt, actions, column, reasons)
+
+    def _values(self, requests: Sequence[_Request]) -> list[FloatArray]:
+        """(K, distinct actions) per state."""
+        with torch.no_grad():
+            found = self._features(
+                self.backbone,
+                [request.prompt for request in requests],
+                [request.actions for request in requests],
+                self.layers,
+                self.config.pooling,
+            )
+            q = self.heads.q_values(torch.cat([f.to(self.backbone.device) for f in found]))  # (K, all)
+        sizes = [len(request.actions) for request in requests]
+        return [part.double().cpu().numpy() for part in q.split(sizes, dim=1)]
+
+    def _hidden_states(
+        self,
+        backbone: Backbone,
+        prompt_ids: Sequence[Sequence[int]],
+        candidate_ids: Sequence[Sequence[Sequence[int]]],
+        layers: Sequence[int],
+        pooling: str,
+    ) -> list[Tensor]:
+        from agentq.scoring.shared_prefix import score_features
+
+        return score_features(
+            backbone,
+            prompt_ids,
+            candidate_ids,
+            layers,
+            pooling,
+            method=self.config.method,
+            max_batch_tokens=self._max_batch_tokens,
+        )
+
+    def _scores(self, number: int, request: _Request, distinct: FloatArray | None) -> Scores:
+        column = np.array(request.column)
+        valid = column >= 0
+        head_q = np.full((self.heads.settings.heads, len(column)), -np.inf)
+        if distinct is not None:
+            if not np.isfinite(distinct).all():
+                bad = int(np.flatnonzero(~np.isfinite(distinct).all(axis=0))[0])
+                raise CriticError(
+                    f"state {number}: head values of action {bad} are {distinct[:, bad].tolist()}. The backbone's "
+                    "hidden states or the heads are not finite; try float32 or bfloat16, or check the training."
+                )
+            head_q[:, valid] = distinct[:, column[valid]]
+        q = np.full(len(column), -np.inf)
+        if valid.any():
+            values = torch.from_numpy(head_q[:, valid])
+            q[valid] = aggregate(values, self.config.aggregation, pessimism=self.config.pessimism).numpy()
+        return Scores(q=q, head_q=head_q, reasons=request.reasons)
+
+
+def absolute_layer(layer: int, layers: int) -> int:
+    """A hidden-state number in [0, layers] for one that may count from the end (-1: the last).
+
+    Raises ``ConfigError`` outside of that.
+    """
+    if not -layers - 1 <= layer <= layers:
+        raise ConfigError(
+            f"layer {layer} does not exist: expected 0 (embeddings) to {layers}, or -1 to {-layers - 1}."
+        )
+    return layer if layer >= 0 else layers + 1 + layer
