@@ -10,10 +10,11 @@ from functools import lru_cache
 from agentq_envs.webshop.search.porter import stem
 from agentq_envs.webshop.search.tokenizer import split_words
 
-STOP_WORDS = frozenset(
+_STOP_TEXT = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these "
-    "they this to was will with".split()  # noqa: SIM905 - a list literal is unreadable here
+    "they this to was will with"
 )
+STOP_WORDS = frozenset(_STOP_TEXT.split())
 _APOSTROPHES = "'\u2019\uff07"
 
 

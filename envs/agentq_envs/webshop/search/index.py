@@ -14,6 +14,10 @@ from agentq.errors import ConfigError
 from agentq_envs.webshop.search.analyzer import analyze
 from agentq_envs.webshop.search.arrays import IndexArrays, build_arrays
 from agentq_envs.webshop.search.bm25 import term_weight
+from agentq_envs.webshop.search.merge import build_directory
+from agentq_envs.webshop.search.storage import open_arrays
+
+RUN_TOKENS = 4_000_000  # of a streamed build: about 150 MB
 
 
 def document_text(
@@ -33,23 +37,41 @@ class SearchIndex:
     """BM25 index over product texts; ranks as the WebShop reference does.
 
     Documents are addressed by position (their order when built). Order of results: score descending, ties by
-    ASIN ascending. Safe to share between threads and, after `open`, between processes (the arrays are read-only).
+    ASIN ascending. Safe to share between threads and, after `open`, between processes (the arrays are
+    read-only).
     """
 
     def __init__(self, arrays: IndexArrays, cache_size: int = 4096) -> None:
         self._arrays = arrays
-        # An empty document list makes an empty index, which answers every query with nothing.
         self._cached_rank = lru_cache(maxsize=cache_size)(self._rank)
 
     @classmethod
     def build(
-        cls, documents: Iterable[tuple[str, str]], directory: Path | None = None, *, cache_size: int = 4096
+        cls,
+        documents: Iterable[tuple[str, str]],
+        directory: Path | None = None,
+        *,
+        cache_size: int = 4096,
+        run_tokens: int = RUN_TOKENS,
     ) -> SearchIndex:
-        """Index (ASIN, text) pairs; `cache_size` query results are kept (0 turns the cache off).
+        """Index (ASIN, text) pairs in memory or, streamed, into a directory that `open` reads later.
 
-        Raises DataError for an ASIN that occurs twice.
+        The stream holds about `run_tokens` tokens in memory; an index already in the directory is replaced.
+        `cache_size` query results are kept (0: none). Raises DataError for an ASIN that occurs twice, for a
+        directory that is no index, and when the disk is full; a failed build leaves nothing behind.
         """
-        return cls(build_arrays(documents), cache_size)
+        if directory is None:
+            return cls(build_arrays(documents), cache_size)
+        build_directory(documents, Path(directory), run_tokens)
+        return cls.open(directory, cache_size=cache_size, verify=False)
+
+    @classmethod
+    def open(cls, directory: Path, *, cache_size: int = 4096, verify: bool = True) -> SearchIndex:
+        """Map an index directory into memory; `verify` reads all of it once and compares the hashes.
+
+        Raises DataError when the directory is no index, is damaged, or was written by a newer version.
+        """
+        return cls(open_arrays(Path(directory), verify), cache_size)
 
     @property
     def content_hash(self) -> str:

@@ -2,8 +2,8 @@
 
 Source: M. F. Porter, "An algorithm for suffix stripping", Program 14(3), 1980, with the three departures that
 Porter lists for his own reference program (bli -> ble, logi -> log, words of one or two letters unchanged).
-The kept libraries follow the article instead: snowballstemmer's "porter" leaves "technologi" and "trekk", where
-the reference index holds "technolog" and "trek".
+The kept libraries follow the article instead: snowballstemmer's "porter" leaves "technologi" and "trekk",
+where the reference index holds "technolog" and "trek".
 """
 
 from __future__ import annotations

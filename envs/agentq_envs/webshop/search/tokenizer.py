@@ -1,8 +1,8 @@
 """Word breaking as Lucene's StandardTokenizer does it: UAX #29 plus emoji sequences.
 
-Source: Unicode Standard Annex #29 (word boundaries) and UTS #51 (emoji sequences), in the version that Lucene 8
-was built with. Two departures from today's Unicode tables are kept on purpose: the wider Extended_Pictographic
-set of Unicode 11, and skin tones that do not count as combining marks.
+Source: Unicode Standard Annex #29 (word boundaries) and UTS #51 (emoji sequences), in the version that
+Lucene 8 was built with. Two departures from today's Unicode tables are kept on purpose: the wider
+Extended_Pictographic set of Unicode 11, and skin tones that do not count as combining marks.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import regex
 MAX_TOKEN_LENGTH = 255  # characters; Lucene cuts a longer word into pieces of this length
 _WINDOW = 4 * MAX_TOKEN_LENGTH
 
-# Extended_Pictographic of Unicode 11. Later tables dropped many symbols (U+2605 BLACK STAR, U+2661 WHITE HEART,
-# ...) that the reference index holds as tokens.
+# Extended_Pictographic of Unicode 11. Later tables dropped many symbols (U+2605 BLACK STAR, U+2661 WHITE
+# HEART ...) that the reference index holds as tokens.
 _PICTOGRAPHS = (
     r"\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u2199\u21a9-\u21aa\u231a-\u231b\u2328\u2388\u23cf"
     r"\u23e9-\u23f3\u23f8-\u23fa\u24c2\u25aa-\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2605\u2607-\u2612"
