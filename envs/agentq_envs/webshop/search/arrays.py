@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +35,12 @@ class IndexArrays:
     content_hash: str
 
 
-@dataclass
 class Intake:
     """Passes documents on while it keeps their ASINs and hashes what was indexed."""
 
-    asins: list[bytes] = field(default_factory=list)
-    _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    def __init__(self) -> None:
+        self.asins: list[bytes] = []
+        self._digest = hashlib.sha256()
 
     def texts(self, documents: Iterable[tuple[str, str]]) -> Iterator[str]:
         """Texts of (ASIN, text) pairs, in order."""

@@ -13,7 +13,6 @@ from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +23,11 @@ from agentq_envs.webshop.search.inversion import InvertedRun, RunBuilder
 from agentq_envs.webshop.search.storage import (
     ArrayFile,
     array_path,
-    map_array,
     new_directory,
     write_description,
 )
 
-_CHUNK = 1 << 20  # postings rescored at a time
+_CHUNK = 1 << 22  # bytes of postings scored at a time
 
 
 @dataclass(frozen=True)
@@ -55,15 +53,16 @@ class _StoredRun:
     def _array(self, name: str) -> Path:
         return self.folder / f"run-{self.number}.{name}"
 
-    def postings(self) -> Iterator[tuple[bytes, int, npt.NDArray[Any], npt.NDArray[Any]]]:
-        """(term, run number, documents, counts) in term order, one term at a time."""
-        starts = map_array(self._array("starts"), np.int64)
-        documents = map_array(self._array("documents"), np.int32)
-        counts = map_array(self._array("counts"), np.int32)
-        with self._terms.open("rb") as file:
-            for place, line in enumerate(file):
-                where = slice(int(starts[place]), int(starts[place + 1]))
-                yield line[:-1], self.number, documents[where], counts[where]
+    def postings(self) -> Iterator[tuple[bytes, int, bytes, bytes]]:
+        """(term, run number, documents, counts) in term order, one term in memory at a time."""
+        sizes = 4 * np.diff(np.fromfile(self._array("starts"), dtype=np.int64))
+        with (
+            self._terms.open("rb") as terms,
+            self._array("documents").open("rb") as documents,
+            self._array("counts").open("rb") as counts,
+        ):
+            for line, size in zip(terms, sizes.tolist(), strict=True):
+                yield line[:-1], self.number, documents.read(size), counts.read(size)
 
 
 def _store_runs(
@@ -97,12 +96,11 @@ def _merge_runs(runs: list[_StoredRun], files: dict[str, ArrayFile], counts_path
     files["term_starts"].append(start_of_all)
     files["posting_starts"].append(start_of_all)
     with counts_path.open("wb") as counts_file:
-        # Sorting by the first two members never compares the arrays: a term occurs once in a run.
         for word, pieces in groupby(merge(*(run.postings() for run in runs)), key=itemgetter(0)):
             for _, _, documents, counts in pieces:
-                files["documents"].append(documents.data)
-                counts_file.write(counts.data)
-                posting_end += len(documents)
+                files["documents"].append(documents)
+                counts_file.write(counts)
+                posting_end += len(documents) // 4
             term_end += len(word)
             files["term_bytes"].append(word)
             files["term_starts"].append(term_end.to_bytes(8, "little"))
@@ -114,11 +112,11 @@ def _append_saturations(
 ) -> None:
     """Score parts of every posting; only now is the average length known."""
     norms = document_norms(lengths)
-    documents = map_array(documents_path, np.int32)
-    counts = map_array(counts_path, np.int32)
-    for start in range(0, len(documents), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        file.append(saturations(counts[chunk], norms[documents[chunk]]).data)
+    with documents_path.open("rb") as documents, counts_path.open("rb") as counts:
+        while chunk := documents.read(_CHUNK):
+            norms_of_postings = norms[np.frombuffer(chunk, dtype=np.int32)]
+            tfs = np.frombuffer(counts.read(_CHUNK), dtype=np.int32)
+            file.append(saturations(tfs, norms_of_postings).tobytes())
 
 
 def build_directory(documents: Iterable[tuple[str, str]], directory: Path, run_tokens: int) -> None:

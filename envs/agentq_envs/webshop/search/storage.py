@@ -1,8 +1,8 @@
 """An index directory: flat little-endian arrays beside one description, opened memory-mapped.
 
 A directory appears complete or not at all: it is written under another name in the same parent folder,
-flushed to the disk, and renamed at the very end. `index.json` holds the format version, and length and SHA-256
-of every array.
+flushed to the disk, and renamed at the very end. `index.json` holds the format version, and length and
+SHA-256 of every array.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +95,7 @@ def map_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 @contextmanager
-def new_directory(directory: Path) -> Iterator[Path]:
+def new_directory(directory: Path) -> Generator[Path]:
     """Working folder that becomes `directory` when the block ends well, and vanishes otherwise.
 
     An existing index under that name is replaced. Raises DataError when the name holds something else, when
@@ -213,7 +213,7 @@ def _damaged(directory: Path, what: str) -> DataError:
 def _read_description(directory: Path) -> dict[str, Any]:
     path = directory / _DESCRIPTION
     try:
-        description = json.loads(path.read_bytes())
+        loaded: object = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
             f"{directory} holds no search index ({_DESCRIPTION} is missing). "
@@ -221,7 +221,8 @@ def _read_description(directory: Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise _damaged(directory, f"{_DESCRIPTION} is not JSON ({error})") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+    description = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
+    if description.get("format") != FORMAT:
         raise _damaged(directory, f"{_DESCRIPTION} does not describe a search index")
     version = description.get("version")
     if version != FORMAT_VERSION:

@@ -112,9 +112,7 @@ def _cut(pattern: _Pattern, text: str) -> list[str]:
 
 def _scan(pattern: _Pattern, text: str) -> list[str]:
     tokens = pattern.findall(text)
-    if any(len(token) > MAX_TOKEN_LENGTH for token in tokens):
-        return _cut(pattern, text)
-    return tokens
+    return _cut(pattern, text) if max(map(len, tokens), default=0) > MAX_TOKEN_LENGTH else tokens
 
 
 def split_words(text: str) -> list[str]:

@@ -15,8 +15,6 @@ from agentq_envs.webshop.search.tokenizer import split_words
 from hypothesis import given
 from hypothesis import strategies as st
 
-SHARED = Path(__file__).resolve().parents[5] / "shared" / "data" / "webshop"
-
 
 def check_analyzer(rows: Iterable[dict[str, Any]], catalogue: Mapping[str, str]) -> list[bool]:
     """One verdict per row of analyzer.jsonl; `catalogue` maps ASIN to index text (all products)."""
@@ -31,10 +29,10 @@ def check_analyzer(rows: Iterable[dict[str, Any]], catalogue: Mapping[str, str])
     return verdicts
 
 
-def shared_index_texts() -> dict[str, str]:
+def shared_index_texts(webshop: Path) -> dict[str, str]:
     """Index text per ASIN of the shared catalogue, read here without the loader under test elsewhere."""
     texts: dict[str, str] = {}
-    for product in json.loads(gzip.decompress((SHARED / "items_shuffle_1000.json.gz").read_bytes())):
+    for product in json.loads(gzip.decompress((webshop / "items_shuffle_1000.json.gz").read_bytes())):
         options = {
             name.lower(): [entry["value"].strip().replace("/", " | ").lower() for entry in entries]
             for name, entries in (product["customization_options"] or {}).items()
@@ -50,11 +48,11 @@ def shared_index_texts() -> dict[str, str]:
     return texts
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the reference vectors (shared/data/webshop)")
-def test_reference_tokens():
-    lines = gzip.decompress((SHARED / "vectors" / "analyzer.jsonl.gz").read_bytes()).splitlines()
+def test_reference_tokens(shared_data: Path):
+    webshop = shared_data / "webshop"
+    lines = gzip.decompress((webshop / "vectors" / "analyzer.jsonl.gz").read_bytes()).splitlines()
     rows = [json.loads(line) for line in lines]
-    verdicts = check_analyzer(rows, shared_index_texts())
+    verdicts = check_analyzer(rows, shared_index_texts(webshop))
     assert len(verdicts) == 256
     assert all(verdicts)
 

@@ -20,8 +20,6 @@ from hypothesis import strategies as st
 
 from agentq.errors import ConfigError, DataError
 
-SHARED = Path(__file__).resolve().parents[5] / "shared" / "data" / "webshop"
-
 
 def check_bm25(rows: Iterable[dict[str, Any]], catalogue: Mapping[str, str]) -> list[bool]:
     """One verdict per row of bm25.jsonl; `catalogue` maps ASIN to index text (all products, in order)."""
@@ -35,10 +33,10 @@ def check_bm25(rows: Iterable[dict[str, Any]], catalogue: Mapping[str, str]) -> 
     return verdicts
 
 
-def shared_index_texts() -> dict[str, str]:
+def shared_index_texts(webshop: Path) -> dict[str, str]:
     """Index text per ASIN of the shared catalogue."""
     texts: dict[str, str] = {}
-    for product in json.loads(gzip.decompress((SHARED / "items_shuffle_1000.json.gz").read_bytes())):
+    for product in json.loads(gzip.decompress((webshop / "items_shuffle_1000.json.gz").read_bytes())):
         options = {
             name.lower(): [entry["value"].strip().replace("/", " | ").lower() for entry in entries]
             for name, entries in (product["customization_options"] or {}).items()
@@ -50,10 +48,10 @@ def shared_index_texts() -> dict[str, str]:
     return texts
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the reference vectors (shared/data/webshop)")
-def test_reference_rankings():
-    lines = gzip.decompress((SHARED / "vectors" / "bm25.jsonl.gz").read_bytes()).splitlines()
-    verdicts = check_bm25([json.loads(line) for line in lines], shared_index_texts())
+def test_reference_rankings(shared_data: Path):
+    webshop = shared_data / "webshop"
+    lines = gzip.decompress((webshop / "vectors" / "bm25.jsonl.gz").read_bytes()).splitlines()
+    verdicts = check_bm25([json.loads(line) for line in lines], shared_index_texts(webshop))
     assert len(verdicts) == 205
     assert all(verdicts)
 
