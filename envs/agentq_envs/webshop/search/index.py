@@ -18,6 +18,7 @@ from agentq_envs.webshop.search.merge import build_directory
 from agentq_envs.webshop.search.storage import open_arrays
 
 RUN_TOKENS = 4_000_000  # of a streamed build: about 150 MB
+_LONGEST_CACHED_QUERY = 1000  # characters; longer ones are rare and would make the cache heavy
 
 
 def document_text(
@@ -92,11 +93,14 @@ class SearchIndex:
 
     def search(self, query: str, k: int = 50) -> list[int]:
         """Positions of the best k documents, best first; empty when no term of the query is indexed."""
-        return [position for position, _ in self._cached_rank(query, k)]
+        return [position for position, _ in self._hits(query, k)]
 
     def search_scored(self, query: str, k: int = 50) -> list[tuple[int, float]]:
         """Like `search`, with the BM25 score (float32 arithmetic) of each document."""
-        return list(self._cached_rank(query, k))
+        return list(self._hits(query, k))
+
+    def _hits(self, query: str, k: int) -> tuple[tuple[int, float], ...]:
+        return self._cached_rank(query, k) if len(query) <= _LONGEST_CACHED_QUERY else self._rank(query, k)
 
     def _postings(self, term: str) -> slice:
         """Where a term's postings lie; an empty slice for an unknown term."""

@@ -163,6 +163,11 @@ def test_results_are_copies_of_the_cache():
     assert SearchIndex.build([("A", "red"), ("B", "red")], cache_size=0).search("red") == [0, 1]
 
 
+def test_very_long_query_ranks_like_a_short_one():
+    index = SearchIndex.build([("A", "blue"), ("B", "red"), ("C", "red red")])
+    assert index.search("red " * 25_000) == index.search("red") == [2, 1]
+
+
 def test_document_text():
     options = {"color": ["red", "blue | green"], "size": ["Large"]}
     text = document_text("Shoe", "Nice", ["First", "Second"], options)
