@@ -49,7 +49,7 @@ GROUP_POOLS = {
     "bath": "+lavender oil, +epsom salt, aluminum free, +pump bottle, skin softening, ~gift giving, "
     "+sea minerals, ph balanced, sweat blocking, rich lather, ~night routine, moisture locking, hand poured",
     "audio": "noise cancelling, +deep bass, wireless bluetooth, hands free, +stereo sound, "
-    "+voice assistant, ~home theater, +surround sound, sweat resistant, +usb connection, foldable design, "
+    "+voice assistant, ~home theater, +surround sound, sweat shielded, +usb connection, foldable design, "
     "+volume knob, low latency",
     "computers": "+backlit keys, +quad core, +mechanical switches, silent click, ergonomic shape, "
     "+intel processor, +full hd, anti glare, +solid state drive, +number pad, spill resistant, "
@@ -86,7 +86,7 @@ GROUP_POOLS = {
     "wall mounted, +fabric liner, +five tiers, +clear lid, moisture proof, tool free, "
     "~closet organization, +label holder",
     "outdoor": "weather resistant, uv protected, kink free, +drainage holes, self watering, "
-    "squirrel proof, +brass fittings, +tilt crank, frost proof, +hanging hook, expandable length, "
+    "squirrel proof, +brass fittings, +tilt crank, frost tolerant, +hanging hook, expandable length, "
     "+wind vent, ~balcony garden",
     "tops": "long sleeve, short sleeve, +crew neck, +button front, +kangaroo pocket, +ribbed cuffs, "
     "moisture wicking, loose fit, +hooded collar, tie dye, +lace trim, cable knit, +turtle neck",

@@ -1,7 +1,8 @@
 """Option vocabulary: the values that a shopper can click, and how a person weaves them into a sentence.
 
 Within one pool no two values may count as equal in WebShop's reward (token_set_ratio > 85 after its
-colour normalisation), and no two pools of one kind share a value, since equal buttons collide on the page.
+colour normalisation) and each equals itself
+("sandalwood" would not: the chosen value becomes "sand", the wanted pair does not), and no two pools of one kind share a value, since equal buttons collide on the page.
 Numbers with a unit fail the first rule easily ("10 inch" and "12 inch" are 86 % alike), hence the odd
 sizes; a test holds both rules.
 """
@@ -53,32 +54,32 @@ POOLS: dict[str, OptionPool] = {
     ),
     "scent": _pool(
         "scent",
-        "lavender, vanilla, citrus, rose, eucalyptus, coconut, sandalwood, jasmine, cucumber, peppermint, "
+        "lavender, vanilla, citrus, rose, eucalyptus, coconut, cedar, jasmine, cucumber, ginger, "
         "unscented, ocean breeze, wild berry, honey oat, green apple",
         "in {v} scent; with a {v} scent; {v} scented; that smells like {v}",
     ),
     "mint": _pool(
         "flavor",
-        "cool mint, cinnamon, bubble gum, strawberry, wintergreen, lemon lime, watermelon, unflavored",
+        "cool mint, cinnamon, bubble gum, strawberry, icy fresh, lemon lime, watermelon, plain",
         "in {v} flavor; {v} flavored; with {v} flavor",
     ),
     "flavor": _pool(
         "flavor",
         "chocolate, vanilla, strawberry, cheddar, peanut, salted caramel, cinnamon, barbecue, mango, "
-        "blueberry, lemon, banana, cookies, cherry, watermelon, raspberry",
+        "maple, lemon, banana, cookies, cherry, watermelon, raspberry",
         "in {v} flavor; {v} flavored; the flavor should be {v}; with {v} flavor",
         before=True,
     ),
     "taste": _pool(
         "flavor",
-        "original, vanilla, hazelnut, lemon, peach, mocha, cinnamon, strawberry, blueberry, caramel, "
+        "original, vanilla, hazelnut, lemon, peach, mocha, cinnamon, strawberry, maple, caramel, "
         "chocolate, coconut, pumpkin spice, apple, banana",
         "in {v} flavor; {v} flavored; the flavor should be {v}; with {v} flavor",
         before=True,
     ),
     "heat": _pool(
         "flavor",
-        "mild, spicy, smoky, sweet, tomato, lemon, honey mustard, ranch, jalapeno, rosemary",
+        "mild, spicy, smoky, sweet, tomato, lemon, honey mustard, ranch, jalapeno, garlic",
         "in {v} flavor; {v} flavored; the {v} one",
     ),
     "ounces": _pool("size", _OUNCES, _IN_SIZE, before=True, priced=True),
@@ -105,14 +106,14 @@ POOLS: dict[str, OptionPool] = {
         priced=True,
     ),
     "edition": _pool(
-        "style", "standard, deluxe, bundle, pro, starter kit", "in {v} style; the {v} version; {v} edition"
+        "style", "basic, deluxe, bundle, pro, starter kit", "in {v} style; the {v} version; {v} edition"
     ),
     "style": _pool(
         "style", "classic, glam, natural look, party, bold", "in {v} style; the {v} style; {v} edition"
     ),
-    "plug": _pool("connector", "usb c, lightning, aux jack, micro plug", "with {v}; with a {v} connector"),
+    "plug": _pool("connector", "usb c, barrel tip, aux jack, micro plug", "with {v}; with a {v} connector"),
     "decor": _pool(
-        "style", "modern, rustic, farmhouse, industrial, vintage, coastal, bohemian",
+        "style", "modern, nordic, farmhouse, industrial, vintage, coastal, bohemian",
         "in {v} style; {v} style; with a {v} look",
     ),
 }  # fmt: skip

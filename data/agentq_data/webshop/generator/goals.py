@@ -12,8 +12,9 @@ from agentq_data.webshop.generator.products import NONE, TITLE, Product
 from agentq_data.webshop.generator.requests import human_instruction, instruction
 
 _COUNT_WEIGHTS = (0.15, 0.45, 0.40)  # instructions with 1, 2 or 3 attributes
-_TITLE_SHARE = 0.75  # of the asked attributes that the title names
+_TITLE_SHARE = 0.8  # of the asked attributes, drawn from those that the title names
 _TRIES = 8  # draws for attributes that no other product of the shelf has together
+_STAYS_VAGUE = 0.5  # of the requests with one attribute that several products have
 _HUMAN_SHARE = 0.40  # of the products that have human instructions
 _TWO_HUMANS = 0.25  # of those, the share with two
 _NAMES_OPTION = 0.75  # of the options that a human instruction mentions
@@ -74,6 +75,8 @@ class GoalWriter:
         asked = self._draw(self._products[index], count)
         for attempt in range(_TRIES):
             if not self._rivals(index, asked):
+                break
+            if count == 1 and self._dice.chance(_STAYS_VAGUE):
                 break
             count = max(count, 2 + attempt // 4)
             asked = self._draw(self._products[index], count)

@@ -20,12 +20,13 @@ from agentq_data.webshop.generator.wording import ABOUT, DESCRIPTIONS, EMPTY_TAL
 _MIN_TITLE_WORDS, _MAX_TITLE_WORDS = 9, 15
 _REPEAT_IN_BULLET = 0.5  # of the attributes that the title names already
 _SERIES_IN_TITLE = 0.15
+KEYWORDS = "Similar searches: "  # opens the sentence with a product's search words
 
 
 def product_record(product: Product) -> dict[str, Any]:
     """The product as an entry of the official product list.
 
-    Siblings draw the same dice, so their texts differ only where their facts do.
+    Siblings draw the same dice, so their texts differ only where their facts or search words do.
     """
     dice = Dice(product.wording)
     name = _title(product, dice)
@@ -113,6 +114,8 @@ def _description(product: Product, dice: Dice) -> str:
     hidden = _at(product, DESCRIPTION)
     sentences += [_about(a, product, dice) for a in hidden]
     sentences += _talk(product, dice, dice.between(0, 2))
+    if product.keywords:
+        sentences.append(KEYWORDS + ", ".join(product.keywords))
     if dice.chance(0.08) and not hidden:
         return ""
     return ". ".join(sentences) + "."

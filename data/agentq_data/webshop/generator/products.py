@@ -20,11 +20,12 @@ TITLE, FIRST_BULLET, BULLETS, DESCRIPTION = "title", "first bullet", "bullets", 
 
 _FAMILY_SIZE_WEIGHTS = (0.42, 0.26, 0.16, 0.10, 0.06)  # 1 to 5 members
 _DIFFERENCES = (ATTRIBUTE, OPTION, PRICE)
-_DIFFERENCE_WEIGHTS = (0.80, 0.11, 0.09)
-_OPTION_COUNT_WEIGHTS = (0.12, 0.30, 0.38, 0.20)  # 0 to 3 option names
+_DIFFERENCE_WEIGHTS = (0.68, 0.14, 0.18)
+_OPTION_COUNT_WEIGHTS = (0.10, 0.25, 0.40, 0.25)  # 0 to 3 option names
 _TITLE_SHARE = 0.75  # of the differing attributes; the goals keep the same share (see goals.py)
 _HIDDEN_PLACES = (FIRST_BULLET, BULLETS, DESCRIPTION)  # where an attribute stands that no title names
 _HIDDEN_WEIGHTS = (0.35, 0.40, 0.25)
+_LURES = 0.6  # share of products that list search words of attributes they lack
 _PRICE_STEPS = (45, 90)  # dollars between members that differ in price: above any ceiling of a goal
 _PRICE_FAMILY_FROM = 60  # a kind must reach this price, or such a step would look absurd
 
@@ -70,6 +71,7 @@ class Product:
     family: int
     difference: str
     key_attribute: str = ""  # the attribute that tells it from its siblings
+    keywords: tuple[str, ...] = ()  # words of attributes that it lacks, to be found by the search
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
@@ -166,15 +168,16 @@ def _draw_price(dice: Dice, kind: Kind) -> Price:
 def _family(dice: Dice, base: Product, asins: Asins, size: int) -> list[Product]:
     difference = _DIFFERENCES[dice.weighted(_DIFFERENCE_WEIGHTS)]
     if size == 1:
-        return [base]
+        return [_with_lures(dice, base, [base])]
     if difference == OPTION and base.options:
         members = _differ_in_option(dice, base, size)
     elif difference == PRICE and base.kind.high >= _PRICE_FAMILY_FROM and len(base.price.cents) == 1:
         members = _differ_in_price(dice, base, min(size, 3))
     else:
         members = _differ_in_attribute(dice, base, size)
+    members = [_with_lures(dice, m, members) for m in members]
     if len(members) == 1:
-        return [base]
+        return members
     return [members[0], *(replace(m, asin=asins.new()) for m in members[1:])]
 
 
@@ -227,3 +230,19 @@ def _differ_in_price(dice: Dice, base: Product, size: int) -> list[Product]:
         members.append(replace(base, price=Price((cents,)), difference=PRICE))
         cents += 100 * dice.between(*_PRICE_STEPS)
     return members
+
+
+def _with_lures(dice: Dice, product: Product, family: list[Product]) -> Product:
+    """Sellers list words that people search for: those of the siblings' attributes and of some others.
+
+    The words of an attribute come in reverse and apart, so the reward does not find the attribute, but
+    the search does: the right product is often, and not always, the first result.
+    """
+    if not dice.chance(_LURES):
+        return product
+    own = {a.text for a in product.attributes}
+    siblings = [m.key_attribute for m in family if m.key_attribute not in ("", *own)]
+    pool = (*group_attributes(product.kind.group), *category_attributes(product.kind.category))
+    others = [a.text for a in pool if a.text not in own and a.text not in siblings]
+    lures = dice.sample(siblings, 2) + dice.sample(others, dice.between(1, 2))
+    return replace(product, keywords=tuple(w for lure in lures for w in reversed(lure.split())))

@@ -24,12 +24,30 @@ BRANDS: tuple[str, ...] = tuple(
 
 # Filler words of titles, by category and for all.
 FILLERS: dict[str, tuple[str, ...]] = {
-    "any": tuple("new premium upgraded improved genuine popular everyday value favorite original".split()),
-    "beauty": tuple("gentle luxury daily spa unisex radiant professional beauty care formula".split()),
-    "electronics": tuple("smart digital advanced universal portable tech gadget device series edition".split()),
-    "garden": tuple("home house indoor family cozy decorative stylish household comfort decorations".split()),
-    "fashion": tuple("casual trendy fashion comfy seasonal spring autumn outfit stylish lovely".split()),
-    "grocery": tuple("delicious tasty gourmet yummy fresh wholesome traditional pantry kitchen treat".split()),
+    "any": tuple(
+        "new premium upgraded improved genuine popular everyday value favorite original exclusive "
+        "ultimate essential superior special trusted amazing excellent perfect bestseller".split()
+    ),
+    "beauty": tuple(
+        "gentle luxury daily spa unisex radiant professional beauty care formula soothing refreshing "
+        "nourishing glow treatment ritual silky delicate velvety cosmetic".split()
+    ),
+    "electronics": tuple(
+        "smart digital advanced universal portable tech gadget device series edition powerful reliable "
+        "intelligent compatible performance electronic equipment innovative precision dynamic".split()
+    ),
+    "garden": tuple(
+        "home house indoor family cozy decorative stylish household comfort decorations elegant "
+        "contemporary minimalist charming sturdy durable accent furnishing apartment practical".split()
+    ),
+    "fashion": tuple(
+        "casual trendy fashion comfy seasonal spring autumn outfit stylish lovely elegant wardrobe "
+        "clothing athletic streetwear workout chic graceful relaxed timeless".split()
+    ),
+    "grocery": tuple(
+        "delicious tasty gourmet yummy fresh wholesome traditional pantry kitchen treat healthy natural "
+        "nutritious homemade savory flavorful hearty artisan tempting farmers".split()
+    ),
 }
 
 # Words that carry no meaning at the end of a title.
@@ -93,6 +111,24 @@ EMPTY_TALK: tuple[str, ...] = (
     "shipping takes only a few days",
     "if you do not like it send it back within 30 days",
     "once you try {brand} you will never go back",
+    "keep in a cool and dry place away from direct sunlight",
+    "responsible packaging without unnecessary plastic",
+    "we donate part of our profit to local schools",
+    "measure twice and order once",
+    "follow us for more ideas, news and discounts",
+    "designed in our studio, produced with respect for workers",
+    "the most wanted {kind} of the season according to magazines",
+    "reviewers call it the smartest purchase of their year",
+    "limited stock available, so grab yours before it sells out",
+    "suits beginners and experts alike",
+    "this model replaces last season's version",
+    "each detail was carefully considered by {brand}",
+    "read the instructions and warnings first",
+    "an affordable {kind} that looks expensive",
+    "your money back whenever something goes wrong",
+    "makes mornings brighter and evenings calmer",
+    "inspired by mountains, rivers and forests",
+    "neighbors and colleagues will ask where you found it",
 )
 
 DESCRIPTIONS: tuple[str, ...] = (

@@ -91,7 +91,9 @@ def _check(seed: int, num_products: int) -> None:
         ("num_products", num_products, 1, MAX_PRODUCTS),
     ):
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise DataError(f"{name}={value!r}: expected a whole number from {low} to {high}. Pass such a one.")
+            raise DataError(
+                f"{name}={value!r}: expected a whole number from {low} to {high}. Pass such a one."
+            )
 
 
 def _families(products: list[Product]) -> tuple[Family, ...]:
