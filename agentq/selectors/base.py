@@ -26,8 +26,6 @@ class Selector(Protocol):
 
     name: str
 
-    def select(
-        self, q: FloatArray, candidates: Sequence[Candidate], rng: np.random.Generator
-    ) -> Selection:
+    def select(self, q: FloatArray, candidates: Sequence[Candidate], rng: np.random.Generator) -> Selection:
         """Choose one of N candidates. Raises ``SelectorError`` when none is usable."""
         ...

@@ -1,0 +1,159 @@
+"""A loaded language model with everything that ties features and heads to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from agentq.backbones.config import BackboneConfig, Kind
+from agentq.errors import BackboneError
+from agentq.types import Messages
+
+_PROMPT_CACHE_SIZE = 4096
+
+
+class Backbone:
+    """A Hugging Face model, its tokenizer, and the fingerprints that identify both.
+
+    ``kind`` is "causal" (AutoModelForCausalLM: states are chat prompts, an action continues them)
+    or "encoder" (AutoModel: state and action are encoded apart).
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, config: BackboneConfig) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.config = config
+        self._prompt_cache: OrderedDict[str, list[int]] = OrderedDict()
+
+    @property
+    def kind(self) -> Kind:
+        """Whether states and actions are one sequence ("causal") or two ("encoder")."""
+        return self.config.kind
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the hidden states."""
+        return int(self._text_config.hidden_size)
+
+    @property
+    def num_layers(self) -> int:
+        """Number of transformer layers; hidden states are numbered 0 (embeddings) to this."""
+        return int(self._text_config.num_hidden_layers)
+
+    @property
+    def max_length(self) -> int:
+        """Longest sequence in tokens that the positions cover."""
+        return int(getattr(self._text_config, "max_position_embeddings", 1 << 30))
+
+    @property
+    def _text_config(self) -> Any:
+        config: Any = self.model.config
+        get_text_config = getattr(config, "get_text_config", None)
+        return get_text_config() if callable(get_text_config) else config
+
+    @property
+    def pad_id(self) -> int:
+        """Token id used to fill ragged batches."""
+        for token_id in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0):
+            if token_id is not None:
+                return int(token_id)
+        raise AssertionError("unreachable")
+
+    @property
+    def end_id(self) -> int:
+        """Token id that ends an assistant turn."""
+        end = self.tokenizer.eos_token_id
+        if end is None:
+            raise BackboneError(
+                f"tokenizer of {self.config.name!r} has no end-of-sequence token, so an action has no end. "
+                "Set tokenizer.eos_token to the template's end-of-turn token and save it again."
+            )
+        return int(end)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the base weights (adapters left out) and the architecture, 64 hex digits.
+
+        Computed once per object: one pass over all parameters, so load before training.
+        """
+        digest = hashlib.sha256()
+        config = {k: v for k, v in self._text_config.to_dict().items() if not k.startswith("_")}
+        for volatile in ("transformers_version", "dtype", "torch_dtype", "use_cache", "name_or_path"):
+            config.pop(volatile, None)
+        digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+        tensors = {
+            name.replace("base_model.model.", "").replace(".base_layer.", "."): tensor
+            for name, tensor in self.model.state_dict().items()
+            if "lora_" not in name
+        }
+        for name in sorted(tensors):
+            tensor = tensors[name].detach().to("cpu").contiguous()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def template_fingerprint(self) -> str:
+        """SHA-256 over chat template, special tokens and vocabulary: what turns messages into ids."""
+        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
+        content = {
+            "template": self.tokenizer.chat_template,
+            "special": {k: str(v) for k, v in self.tokenizer.special_tokens_map.items()},
+            "vocabulary": vocabulary,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def prompt_ids(self, messages: Messages) -> list[int]:
+        """Token ids of the state: chat template with the assistant's turn opened.
+
+        Raises ``BackboneError`` for image parts or a tokenizer without a chat template.
+        """
+        key = json.dumps([dict(message) for message in messages], sort_keys=True)
+        cached = self._prompt_cache.get(key)
+        if cached is not None:
+            self._prompt_cache.move_to_end(key)
+            return cached
+        self._check_text(messages)
+        if not self.tokenizer.chat_template:
+            raise BackboneError(
+                f"tokenizer of {self.config.name!r} has no chat template. Use an instruction-tuned model, "
+                "or set tokenizer.chat_template and save it beside the weights."
+            )
+        ids: list[int] = self.tokenizer.apply_chat_template(
+            [dict(message) for message in messages],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+        )
+        self._prompt_cache[key] = ids
+        if len(self._prompt_cache) > _PROMPT_CACHE_SIZE:
+            self._prompt_cache.popitem(last=False)
+        return ids
+
+    def action_ids(self, text: str) -> list[int]:
+        """Token ids of an assistant reply, its end-of-turn token included."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [*ids, self.end_id]
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of sampled ids without special tokens."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def _check_text(self, messages: Messages) -> None:
+        for position, message in enumerate(messages):
+            if not isinstance(message.get("content"), str):
+                raise BackboneError(
+                    f"message {position} ({message.get('role')!r}) holds {type(message.get('content')).__name__} "
+                    f"content, but {self.config.name!r} was loaded as a text model. Render the observation as text."
+                )

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentq.backbones import BackboneConfig, LoraSettings, load_backbone
+from agentq.errors import BackboneError
+
+STATE = [{"role": "user", "content": "Goal: red mug"}]
+
+
+def test_prompt_and_action_ids_are_the_rendered_chat(tiny_model_folder: Path) -> None:
+    backbone = load_backbone(BackboneConfig(name=str(tiny_model_folder)))
+    prompt, action = backbone.prompt_ids(STATE), backbone.action_ids("click[buy now]")
+    text = backbone.tokenizer.decode(prompt + action)
+    assert (
+        text == "<|im_start|>user\nGoal: red mug<|im_end|>\n<|im_start|>assistant\nclick[buy now]<|im_end|>"
+    )
+    assert action[-1] == backbone.end_id
+
+
+def test_fingerprint_survives_reload_and_ignores_adapters(tiny_model_folder: Path) -> None:
+    plain = load_backbone(BackboneConfig(name=str(tiny_model_folder)))
+    adapted = load_backbone(BackboneConfig(name=str(tiny_model_folder), lora=LoraSettings(r=2)))
+    again = type(adapted)(adapted.model, adapted.tokenizer, adapted.config)  # hashes the wrapped model
+    assert plain.fingerprint == adapted.fingerprint == again.fingerprint
+    assert any(p.requires_grad for p in adapted.model.parameters())
+    assert not any(p.requires_grad for p in plain.model.parameters())
+
+
+def test_fingerprint_changes_with_one_weight(tiny_model_folder: Path) -> None:
+    first = load_backbone(BackboneConfig(name=str(tiny_model_folder)))
+    second = load_backbone(BackboneConfig(name=str(tiny_model_folder)))
+    parameter = next(second.model.parameters())
+    parameter.data[0, 0] += 1e-3
+    assert first.fingerprint != second.fingerprint
+
+
+def test_template_fingerprint_changes_with_template(tiny_model_folder: Path) -> None:
+    first = load_backbone(BackboneConfig(name=str(tiny_model_folder)))
+    second = load_backbone(BackboneConfig(name=str(tiny_model_folder)))
+    second.tokenizer.chat_template += " "
+    assert first.template_fingerprint != second.template_fingerprint
+
+
+def test_missing_folder_and_image_content_are_named(tiny_model_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BackboneError, match=r"does not exist"):
+        load_backbone(BackboneConfig(name=str(tmp_path / "nowhere")))
+    backbone = load_backbone(BackboneConfig(name=str(tiny_model_folder)))
+    with pytest.raises(BackboneError, match="message 0"):
+        backbone.prompt_ids([{"role": "user", "content": [{"type": "image"}]}])
