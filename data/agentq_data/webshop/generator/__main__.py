@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from agentq.errors import DataError
-
 from agentq_data.webshop.generator import write_catalogue
 
 

@@ -37,7 +37,8 @@ GROUP_POOLS = {
     "hair care": "+argan oil, +coconut oil, +tea tree, +keratin protein, color safe, anti dandruff, "
     "volume boosting, frizz control, ~dry hair, ~curly hair, ~damaged hair, ~hair growth, heat protecting",
     "skin care": "+hyaluronic acid, +vitamin c, +aloe vera, +shea butter, anti aging, oil free, "
-    "fast absorbing, ~dark circles, ~fine lines, ~acne spots, deep moisturizing, +retinol complex, non greasy",
+    "fast absorbing, ~dark circles, ~fine lines, ~acne spots, deep moisturizing, "
+    "+retinol complex, non greasy",
     "makeup": "smudge proof, highly pigmented, matte finish, shimmer finish, +vitamin e, "
     "buildable coverage, ~eye makeup, +synthetic bristles, +mirror case, ultra blendable, sweat proof, "
     "+jojoba oil, ~wedding day",

@@ -1,10 +1,10 @@
 """Option vocabulary: the values that a shopper can click, and how a person weaves them into a sentence.
 
 Within one pool no two values may count as equal in WebShop's reward (token_set_ratio > 85 after its
-colour normalisation) and each equals itself
-("sandalwood" would not: the chosen value becomes "sand", the wanted pair does not), and no two pools of one kind share a value, since equal buttons collide on the page.
-Numbers with a unit fail the first rule easily ("10 inch" and "12 inch" are 86 % alike), hence the odd
-sizes; a test holds both rules.
+colour normalisation), and each must count as equal to itself: "sandalwood" would not, because the chosen
+value becomes "sand" and the wanted pair of name and value does not. No two pools of one kind share a
+value, since equal buttons collide on the page. Numbers with a unit fail the first rule easily ("10 inch"
+and "12 inch" are 86 % alike), hence the odd sizes. Tests hold these rules.
 """
 
 from __future__ import annotations

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from agentq_data.webshop.generator.attributes import ADJECTIVE, PART, USE
 
-BRANDS: tuple[str, ...] = tuple(
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+BRANDS: tuple[str, ...] = _words(
     """
     Abrivo Adelko Alvenza Amberlo Ardona Astrivo Balvero Bexley Birqua Bolvar Brenzo Brivada Calvino
     Candoro Castiva Cedrik Celvora Corvida Crestal Dalvin Darvona Delmira Dravo Dunwick Elmira Elvenda
@@ -19,34 +24,34 @@ BRANDS: tuple[str, ...] = tuple(
     Quintaro Ralvero Renvika Rivanto Rolmira Rundell Salvero Selvona Sorvada Stelvio Sundaro Talvero
     Telmira Tirvano Torvada Tremiro Ulvera Umbrio Valmira Vendrix Virano Volkaro Walmira Welvona
     Wendrik Wilvano Xandaro Yarvona Yelmira Zalvero Zelvona Zirvano Zolmira Zundara
-    """.split()
+    """
 )
 
 # Filler words of titles, by category and for all.
 FILLERS: dict[str, tuple[str, ...]] = {
-    "any": tuple(
+    "any": _words(
         "new premium upgraded improved genuine popular everyday value favorite original exclusive "
-        "ultimate essential superior special trusted amazing excellent perfect bestseller".split()
+        "ultimate essential superior special trusted amazing excellent perfect bestseller"
     ),
-    "beauty": tuple(
+    "beauty": _words(
         "gentle luxury daily spa unisex radiant professional beauty care formula soothing refreshing "
-        "nourishing glow treatment ritual silky delicate velvety cosmetic".split()
+        "nourishing glow treatment ritual silky delicate velvety cosmetic"
     ),
-    "electronics": tuple(
+    "electronics": _words(
         "smart digital advanced universal portable tech gadget device series edition powerful reliable "
-        "intelligent compatible performance electronic equipment innovative precision dynamic".split()
+        "intelligent compatible performance electronic equipment innovative precision dynamic"
     ),
-    "garden": tuple(
+    "garden": _words(
         "home house indoor family cozy decorative stylish household comfort decorations elegant "
-        "contemporary minimalist charming sturdy durable accent furnishing apartment practical".split()
+        "contemporary minimalist charming sturdy durable accent furnishing apartment practical"
     ),
-    "fashion": tuple(
+    "fashion": _words(
         "casual trendy fashion comfy seasonal spring autumn outfit stylish lovely elegant wardrobe "
-        "clothing athletic streetwear workout chic graceful relaxed timeless".split()
+        "clothing athletic streetwear workout chic graceful relaxed timeless"
     ),
-    "grocery": tuple(
+    "grocery": _words(
         "delicious tasty gourmet yummy fresh wholesome traditional pantry kitchen treat healthy natural "
-        "nutritious homemade savory flavorful hearty artisan tempting farmers".split()
+        "nutritious homemade savory flavorful hearty artisan tempting farmers"
     ),
 }
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from agentq.errors import DataError
-
 from agentq_data.webshop.generator.dice import Dice
 from agentq_data.webshop.generator.goals import GoalWriter
 from agentq_data.webshop.generator.listing import product_record
