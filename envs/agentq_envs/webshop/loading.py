@@ -1,0 +1,138 @@
+"""Servers from files, shared between the environments of a process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentq.errors import ConfigError
+from agentq_envs.webshop.catalogue import Catalogue, load_catalogue
+from agentq_envs.webshop.nouns import NounTagger, make_tagger
+from agentq_envs.webshop.server import GoalSettings, Index, WebShopServer
+
+_CATALOGUE_VERSION = 1  # of the generated catalogue's cache folder
+
+
+@dataclass(frozen=True, slots=True)
+class ShopFiles:
+    """The three official files; ``human`` is only needed for human goals."""
+
+    products: Path
+    attributes: Path
+    human: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stock:
+    """What does not depend on goals: a catalogue and the search over it."""
+
+    catalogue: Catalogue
+    index: Index
+
+
+_lock = threading.RLock()
+_stocks: dict[Any, _Stock] = {}
+_servers: dict[Any, WebShopServer] = {}
+
+
+def shop_files(
+    products: str | Path | None = None,
+    attributes: str | Path | None = None,
+    human: str | Path | None = None,
+    catalogue_seed: int = 0,
+) -> ShopFiles:
+    """The given files, or without any the generated catalogue (written once to the user's cache folder).
+
+    Raises ConfigError when only one of products and attributes is given.
+    """
+    if products is None and attributes is None and human is None:
+        return generated_files(catalogue_seed)
+    if products is None or attributes is None:
+        raise ConfigError(
+            "products and attributes belong together: give both official files, or neither for the generated catalogue."
+        )
+    return ShopFiles(Path(products), Path(attributes), None if human is None else Path(human))
+
+
+def shared_server(
+    files: ShopFiles,
+    settings: GoalSettings | None = None,
+    *,
+    num_products: int | None = None,
+    show_attrs: bool = False,
+    noun_tagger: str | NounTagger = "auto",
+) -> WebShopServer:
+    """The server for these files and settings; loaded once per process while the files do not change."""
+    settings = settings or GoalSettings()
+    tagger = make_tagger(noun_tagger)
+    stock_key = (_stamp(files), num_products, settings.human)
+    key = (stock_key, settings, show_attrs, tagger.name)
+    with _lock:
+        if key not in _servers:
+            if stock_key not in _stocks:
+                _stocks[stock_key] = _stock(files, num_products, settings.human)
+            stock = _stocks[stock_key]
+            _servers[key] = WebShopServer(
+                stock.catalogue, stock.index, settings, show_attrs=show_attrs, tagger=tagger
+            )
+        return _servers[key]
+
+
+def forget_servers() -> None:
+    """Drop the shared servers, so that their memory can be freed."""
+    with _lock:
+        _servers.clear()
+        _stocks.clear()
+
+
+def build_index(catalogue: Catalogue) -> Index:
+    """The search index over a catalogue, in memory."""
+    from agentq_envs.webshop.search.index import SearchIndex, document_text
+
+    def documents() -> Iterator[tuple[str, str]]:
+        for p in catalogue.products:
+            yield p.asin, document_text(p.title, p.description, p.bullets, p.options)
+
+    return SearchIndex.build(documents())
+
+
+def generated_files(seed: int = 0) -> ShopFiles:
+    """Our generated catalogue in the user's cache folder; written when it is not there yet."""
+    from agentq_data.webshop import generator
+
+    folder = cache_folder() / f"webshop-v{_CATALOGUE_VERSION}-seed{seed}"
+    written = ShopFiles(folder / "products.json", folder / "attributes.json", folder / "human.json")
+    if not folder.is_dir():
+        _write_generated(generator, folder, seed)
+    return written
+
+
+def cache_folder() -> Path:
+    """Where generated files are kept: ``AGENTQ_CACHE``, else the user's cache folder."""
+    if chosen := os.environ.get("AGENTQ_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentq"
+
+
+def _write_generated(generator: Any, folder: Path, seed: int) -> None:
+    raise ConfigError("the generated catalogue is not available yet; give products= and attributes=.")
+
+
+def _stock(files: ShopFiles, num_products: int | None, human: bool) -> _Stock:
+    catalogue = load_catalogue(
+        files.products, files.attributes, files.human, human_goals=human, num_products=num_products
+    )
+    return _Stock(catalogue, build_index(catalogue))
+
+
+def _stamp(files: ShopFiles) -> tuple[Any, ...]:
+    """Changes when a file does; missing files are reported by the reader."""
+    paths = [path.resolve() for path in (files.products, files.attributes, files.human) if path is not None]
+    return tuple(
+        (str(path), path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else (str(path),)
+        for path in paths
+    )
