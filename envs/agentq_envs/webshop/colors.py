@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-#: Alphabetical; the first word that occurs decides ("navy blue" -> "blue", "titan" -> "tan").
-COLOR_WORDS: tuple[str, ...] = tuple(
-    """
+_WORDS = """
 alabaster apricot aqua ash asphalt azure banana beige black blue blush bordeaux bronze brown
 burgundy camel camo caramel champagne charcoal cheetah chestnut chocolate christmas coffee cognac
 copper coral cranberry cream crystal dark denim eggplant elephant espresso fuchsia gold granite
@@ -18,8 +16,9 @@ lilac lime magenta maroon mauve merlot midnight mint mocha multicolor mushroom m
 nude olive orange peach pewter pink plum purple rainbow red rose royal rust sand sapphire seashell
 silver skull slate steel stone stonewash sunflower tan taupe teal tiger turquoise violet walnut
 wheat white wine yellow
-""".split()
-)
+"""
+#: Alphabetical; the first word that occurs decides ("navy blue" -> "blue", "titan" -> "tan").
+COLOR_WORDS: tuple[str, ...] = tuple(_WORDS.split())
 
 
 def normalize_color(option: str | tuple[str, str]) -> str | tuple[str, str]:

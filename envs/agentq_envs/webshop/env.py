@@ -13,9 +13,9 @@ import gymnasium
 from agentq.errors import ActionError, ConfigError, TaskError
 from agentq.types import Message
 from agentq_envs.webshop.goals import Goal
+from agentq_envs.webshop.history import History
 from agentq_envs.webshop.loading import shared_server, shop_files
 from agentq_envs.webshop.nouns import NounTagger
-from agentq_envs.webshop.pages import SEPARATOR
 from agentq_envs.webshop.render import MODES, ObservationMode
 from agentq_envs.webshop.server import GoalSettings, WebShopServer
 from agentq_envs.webshop.session import Session
@@ -31,8 +31,7 @@ class Snapshot:
     task: str
     session: Session
     steps: int
-    observations: tuple[str, ...]  # as many as the environment shows again
-    actions: tuple[str, ...]
+    history: History
     ended: bool
     truncated: bool
 
@@ -88,11 +87,8 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self.render_mode = render_mode
         self.action_space = AnyText()
         self.observation_space = AnyText()
-        self._num_prev_obs = num_prev_obs
-        self._num_prev_actions = num_prev_actions
+        self._history = History(num_prev_obs, num_prev_actions)
         self._session: Session | None = None
-        self._observations: list[str] = []
-        self._actions: list[str] = []
         self._steps = 0
         self._ended = False
         self._truncated = False
@@ -135,8 +131,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self._steps = 0
         self._ended = self._truncated = False
         observation = self.server.observe(self._session, self.mode)
-        self._observations = [observation]
-        self._actions = []
+        self._history = self._history.begun(observation)
         return observation, self._info()
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
@@ -152,21 +147,20 @@ class WebShopEnv(gymnasium.Env[str, str]):
             )
         session = self.session
         if self._ended:
-            return self._observation(), 0.0, not self._truncated, self._truncated, self._info()
+            return self._history.text(), 0.0, not self._truncated, self._truncated, self._info()
         outcome = self.server.act(session, action)
         self._steps += 1
         terminated = outcome.done
         self._truncated = not terminated and self.max_steps is not None and self._steps >= self.max_steps
         self._ended = terminated or self._truncated
-        shown = self.server.observe(session, self.mode)
-        self._remember(action, shown)
+        self._history = self._history.after(action, self.server.observe(session, self.mode))
         info = self._info()
         info["legal"] = outcome.legal
         if terminated and session.reward is not None:
             info["reward"] = session.reward.to_json()
             info["success"] = session.reward.success
             info["same_product"] = session.asin == self.goal.asin
-        return self._observation(), outcome.reward, terminated, self._truncated, info
+        return self._history.text(), outcome.reward, terminated, self._truncated, info
 
     def snapshot(self) -> Snapshot:
         """The state of the episode, to be taken up by ``restore`` here or in another process."""
@@ -174,8 +168,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
             task=self.task,
             session=self.session.copy(),
             steps=self._steps,
-            observations=tuple(self._observations),
-            actions=tuple(self._actions),
+            history=self._history,
             ended=self._ended,
             truncated=self._truncated,
         )
@@ -191,11 +184,10 @@ class WebShopEnv(gymnasium.Env[str, str]):
             session.goal_index = self.server.goal_index(snapshot.task)
         self._session = session
         self._steps = snapshot.steps
-        self._observations = list(snapshot.observations)
-        self._actions = list(snapshot.actions)
+        self._history = snapshot.history
         self._ended = snapshot.ended
         self._truncated = snapshot.truncated
-        return self._observation(), self._info()
+        return self._history.text(), self._info()
 
     def render(self) -> str:  # type: ignore[override]
         """The current page as text."""
@@ -212,23 +204,6 @@ class WebShopEnv(gymnasium.Env[str, str]):
             return int(index)
         drawn = seed if seed is not None else int(self.np_random.integers(2**63))
         return self.server.draw_goal(random.Random(drawn))
-
-    def _remember(self, action: str, shown: str) -> None:
-        """Keep what later observations repeat, plus the current observation."""
-        self._actions = [*self._actions, action][-self._num_prev_actions :] if self._num_prev_actions else []
-        self._observations = (
-            [*self._observations[-self._num_prev_obs :], shown] if self._num_prev_obs else [shown]
-        )
-
-    def _observation(self) -> str:
-        """The current page, after earlier observations and actions when the settings ask for them."""
-        pieces = [self._observations[-1]]
-        for i in range(1, 1 + max(self._num_prev_obs, self._num_prev_actions)):
-            if i <= min(len(self._actions), self._num_prev_actions):
-                pieces.append(self._actions[-i])
-            if i < len(self._observations):
-                pieces.append(self._observations[-1 - i])
-        return SEPARATOR.join(reversed(pieces))
 
     def _info(self) -> dict[str, Any]:
         session = self.session

@@ -11,6 +11,7 @@ import re
 from typing import Any, Protocol, runtime_checkable
 
 from agentq.errors import ConfigError, MissingExtraError
+from agentq_envs.webshop.word_classes import ADJECTIVE_ENDINGS, NOT_NOUNS, STUB_WORDS
 
 SPACY_MODEL = "en_core_web_sm"
 
@@ -58,15 +59,11 @@ class StopWordTagger:
 
     name = "stopwords-1"
     _WORD = re.compile(r"[A-Za-z]+")
-    _FUNCTION_WORDS = frozenset(
-        "a an and are as at be but by for from if in into is it no not of on or our s such t that the their "
-        "then there these they this to was we will with you your".split()
-    )
 
     def nouns(self, title: str) -> tuple[str, ...]:
         """All words but the function words."""
         words = (word.lower() for word in self._WORD.findall(title))
-        return tuple(word for word in words if word not in self._FUNCTION_WORDS)
+        return tuple(word for word in words if word not in STUB_WORDS)
 
 
 class RuleTagger:
@@ -81,43 +78,6 @@ class RuleTagger:
     name = "rules-1"
     _WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
     _DIGIT = re.compile(r"\d")
-    _ENDINGS = (
-        "able",
-        "ible",
-        "less",
-        "ful",
-        "ous",
-        "proof",
-        "resistant",
-        "free",
-        "ly",
-        "ish",
-        "ic",
-        "ical",
-        "est",
-    )
-    _NOT_NOUNS = frozenset(
-        # articles, pronouns, prepositions, conjunctions, auxiliaries
-        "a an and any all are as at be both but by can each every for from has have her his if in into is it its "
-        "more most my no non not of off on only onto or other our out over own per s so some such t than that the "
-        "their then there these they this those to too under up upon us very via vs was we were what when where "
-        "which while who will with within without would you your about above across after against along among "
-        "around before behind below between during except inside near outside since through toward until "
-        # frequent adjectives of product titles
-        "new old big small large medium mini tiny huge long short high low wide narrow deep thin thick slim tall "
-        "fat full half double single triple multi hot cold cool warm dry wet soft hard light heavy lightweight "
-        "strong solid smooth rough sharp fine fresh clean clear pure natural organic real true fake faux artificial "
-        "good great best better nice perfect premium super ultra extra deluxe professional modern classic vintage "
-        "retro casual formal sexy cute elegant beautiful pretty stylish funny novelty fashionable unique special "
-        "easy quick fast slow safe loose tight flat round square oval rectangular straight curved open closed "
-        "adjustable portable removable reusable disposable waterproof compatible universal wireless digital smart "
-        "electric electronic automatic manual active daily outdoor indoor upper lower front rear top left right "
-        "black white red blue green yellow orange purple pink brown gray grey beige navy gold silver dark bright "
-        "personal original traditional international american european "
-        # verb forms and participles that rarely head a noun phrase
-        "make makes made get gets use uses used using include includes included including listed designed built "
-        "printed handmade handcrafted upgraded updated removes helps keep keeps wear fits fit set come comes".split()
-    )
 
     def nouns(self, title: str) -> tuple[str, ...]:
         """The words that no rule excludes."""
@@ -125,9 +85,9 @@ class RuleTagger:
         return tuple(word for word in words if self._is_noun(word))
 
     def _is_noun(self, word: str) -> bool:
-        if self._DIGIT.search(word) or len(word) < 2 or word in self._NOT_NOUNS:
+        if self._DIGIT.search(word) or len(word) < 2 or word in NOT_NOUNS:
             return False
-        return len(word) < 5 or not word.endswith(self._ENDINGS)
+        return len(word) < 5 or not word.endswith(ADJECTIVE_ENDINGS)
 
 
 def spacy_available(model: str = SPACY_MODEL) -> bool:
