@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
+from gymnasium.utils import seeding
 
 from agentq.errors import ActionError, ConfigError, TaskError
 from agentq.types import Message
@@ -43,7 +45,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
     actions the episode is truncated with score 0. Everything is deterministic per (task, seed).
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 - Gymnasium's own declaration
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 - Gymnasium's own declaration
 
     def __init__(
         self,
@@ -89,9 +91,21 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self.observation_space = AnyText()
         self._history = History(num_prev_obs, num_prev_actions)
         self._session: Session | None = None
+        self._generator: np.random.Generator | None = None
         self._steps = 0
         self._ended = False
         self._truncated = False
+
+    @property
+    def _np_random(self) -> np.random.Generator | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Gymnasium's generator, made on first use: creating one takes longer than the rest of a reset."""
+        if self._generator is None and self._np_random_seed is not None:
+            self._generator = seeding.np_random(self._np_random_seed)[0]
+        return self._generator
+
+    @_np_random.setter
+    def _np_random(self, value: np.random.Generator | None) -> None:
+        self._generator = value
 
     @property
     def session(self) -> Session:
@@ -108,7 +122,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
     @property
     def task(self) -> str:
         """The task id of the episode."""
-        return self.server.task_ids[self.session.goal_index]
+        return self.server.task_id(self.session.goal_index)
 
     @property
     def steps(self) -> int:
@@ -123,7 +137,10 @@ class WebShopEnv(gymnasium.Env[str, str]):
         ``options["task"]`` is a task id, ``options["goal_index"]`` a position in ``server.goals``; without
         either the seed draws the task by weight. Raises TaskError for an unknown task.
         """
-        super().reset(seed=seed)
+        if seed is not None:
+            if not isinstance(seed, (int, np.integer)) or seed < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigError(f"the seed is {seed!r}, expected an int of at least 0.")
+            self._np_random_seed, self._generator = int(seed), None
         index = self._chosen_goal(seed, options or {})
         self._session = self.server.start(
             index, seed=seed if seed is not None else int(self.np_random.integers(2**32))
@@ -179,8 +196,8 @@ class WebShopEnv(gymnasium.Env[str, str]):
         Raises TaskError when this server does not have the snapshot's task.
         """
         session = snapshot.session.copy()
-        ids = self.server.task_ids
-        if not (session.goal_index < len(ids) and ids[session.goal_index] == snapshot.task):
+        same = session.goal_index < len(self.server.goals)
+        if not same or self.server.task_id(session.goal_index) != snapshot.task:
             session.goal_index = self.server.goal_index(snapshot.task)
         self._session = session
         self._steps = snapshot.steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 
@@ -13,7 +14,14 @@ _NOT_WORD = re.compile(r"\W")
 _LATIN_1_SUPPLEMENT = dict.fromkeys(range(0x80, 0x100))  # deleted, as thefuzz's force_ascii does
 
 
-@lru_cache(maxsize=65536)
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The distinct words of a cleaned text, and the words sorted and joined."""
+
+    distinct: frozenset[str]
+    joined: str
+
+
 def clean(text: str) -> str:
     """Drop U+0080-U+00FF, turn every non-word character into a space, lower-case, strip."""
     return _NOT_WORD.sub(" ", text.translate(_LATIN_1_SUPPLEMENT)).lower().strip()
@@ -34,10 +42,10 @@ def token_set_ratio(a: object, b: object) -> int:
     With S the sorted common words, A and B = S plus the sorted rest of each side, the largest of
     ratio(S, A), ratio(S, B) and ratio(A, B).
     """
-    sides = _sides(str(a), str(b))
-    if sides is None:
+    words_a, words_b = _words(str(a)), _words(str(b))
+    if not words_a.joined or not words_b.joined:
         return 0
-    common, left, right = sides
+    common, left, right = _sides(words_a, words_b)
     return max(ratio(common, left), ratio(common, right), ratio(left, right))
 
 
@@ -48,26 +56,32 @@ def matches(a: str, b: str) -> bool:
     difflib's matching blocks form a common subsequence, so the similarity from the longest common
     subsequence (rapidfuzz) is never below difflib's and can reject a pair safely.
     """
-    sides = _sides(a, b)
-    if sides is None:
+    words_a, words_b = _words(a), _words(b)
+    if not words_a.joined or not words_b.joined:
         return False
-    common, left, right = sides
-    if common and common in (left, right):
+    if words_a.distinct.isdisjoint(words_b.distinct):
+        left, right = words_a.joined, words_b.joined
+        return _may_match(left, right) and ratio(left, right) > THRESHOLD
+    common, left, right = _sides(words_a, words_b)
+    if common in (left, right):
         return True
     pairs = ((common, left), (common, right), (left, right))
     return any(_may_match(x, y) and ratio(x, y) > THRESHOLD for x, y in pairs)
 
 
 def _may_match(a: str, b: str) -> bool:
-    return fuzz.ratio(a, b) >= THRESHOLD
+    return fuzz.ratio(a, b, score_cutoff=THRESHOLD) > 0
 
 
-def _sides(a: str, b: str) -> tuple[str, str, str] | None:
-    """S, A and B of ``token_set_ratio``; None when a side has no word."""
-    words_a, words_b = set(clean(a).split()), set(clean(b).split())
-    if not words_a or not words_b:
-        return None
-    common = " ".join(sorted(words_a & words_b))
-    left = f"{common} {' '.join(sorted(words_a - words_b))}".strip()
-    right = f"{common} {' '.join(sorted(words_b - words_a))}".strip()
+@lru_cache(maxsize=65536)
+def _words(text: str) -> _Words:
+    distinct = frozenset(clean(text).split())
+    return _Words(distinct, " ".join(sorted(distinct)))
+
+
+def _sides(a: _Words, b: _Words) -> tuple[str, str, str]:
+    """S, A and B of ``token_set_ratio``."""
+    common = " ".join(sorted(a.distinct & b.distinct))
+    left = f"{common} {' '.join(sorted(a.distinct - b.distinct))}".strip()
+    right = f"{common} {' '.join(sorted(b.distinct - a.distinct))}".strip()
     return common, left, right

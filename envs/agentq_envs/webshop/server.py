@@ -103,6 +103,7 @@ class WebShopServer:
         self._results: _Cache[tuple[tuple[str, ...], int], ResultsPage] = _Cache()
         self._nouns: _Cache[str, tuple[str, ...]] = _Cache()
         self._types: _Cache[tuple[str, str, str, str], TypeReward] = _Cache()
+        self._tasks: _Cache[int, str] = _Cache()
         self._attributes: _Cache[tuple[str, tuple[str, ...]], int] = _Cache()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> WebShopServer:
@@ -251,32 +252,39 @@ class WebShopServer:
 
     # Tasks
 
-    @cached_property
-    def task_ids(self) -> list[str]:
-        """The id of every goal, in environment order; equal goals share an id."""
-        return [goal.task_id() for goal in self.goals]
+    def task_id(self, goal_index: int) -> str:
+        """The id of a goal; equal goals share an id."""
+        known = self._tasks.get(goal_index)
+        return known or self._tasks.keep(goal_index, self.goals[goal_index].task_id())
 
     @cached_property
-    def _task_index(self) -> dict[str, int]:
-        index: dict[str, int] = {}
-        for i, task in enumerate(self.task_ids):
-            index.setdefault(task, i)
-        return index
+    def task_ids(self) -> list[str]:
+        """The id of every goal, in environment order."""
+        return [goal.task_id() for goal in self.goals]
 
     def goal_index(self, task: str) -> int:
         """The goal of a task id. Raises TaskError, naming near ids, when this server has no such task."""
-        index = self._task_index.get(task)
-        if index is None:
-            raise TaskError(
-                f"unknown task {task!r}; this server has {len(self.goals)} tasks{self._near(task)}. Task ids depend on "
-                f"the files and on goal seed {self.settings.seed}; list them with server.task_ids."
-            )
-        return index
+        asin = str(task).removeprefix("webshop:").rpartition(":")[0]
+        for index in self._goals_of.get(asin, ()):
+            if self.task_id(index) == task:
+                return index
+        raise TaskError(
+            f"unknown task {task!r}; this server has {len(self.goals)} tasks{self._near(asin)}. Task ids depend on "
+            f"the files and on goal seed {self.settings.seed}; list them with server.task_ids."
+        )
 
-    def _near(self, task: str) -> str:
-        product = ":".join(str(task).split(":")[:2])
-        near = [known for known in self._task_index if known.startswith(product + ":")][:3]
-        near = near or get_close_matches(str(task)[:64], list(islice(self._task_index, 20_000)), 3, 0.7)
+    @cached_property
+    def _goals_of(self) -> dict[str, list[int]]:
+        """ASIN -> indices of its goals."""
+        found: dict[str, list[int]] = {}
+        for index, goal in enumerate(self.goals):
+            found.setdefault(goal.asin, []).append(index)
+        return found
+
+    def _near(self, asin: str) -> str:
+        known = list(islice(self._goals_of, 20_000))
+        products = [asin] if asin in self._goals_of else get_close_matches(asin[:32], known, 3, 0.6)
+        near = [self.task_id(index) for product in products for index in self._goals_of[product][:3]][:3]
         return f", the nearest are {', '.join(near)}" if near else ", none of them similar"
 
     def _type(self, product: Product, goal: Goal) -> TypeReward:
