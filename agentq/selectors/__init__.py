@@ -1,1 +1,5 @@
-"""Who chooses among valued candidates."""
+"""Who chooses among valued candidates: one selector per file, the file's name is the selector's name."""
+
+from agentq.selectors.registry import load_selector, selector_names
+
+__all__ = ["load_selector", "selector_names"]
