@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentq.errors import ConfigError
+from agentq.errors import ConfigError, DataError
 from agentq_envs.webshop.catalogue import Catalogue, load_catalogue
 from agentq_envs.webshop.nouns import NounTagger, make_tagger
 from agentq_envs.webshop.server import GoalSettings, Index, WebShopServer
 
-_CATALOGUE_VERSION = 1  # of the generated catalogue's cache folder
+_GENERATED_NAMES = ("products.json", "attributes.json", "human.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +101,14 @@ def build_index(catalogue: Catalogue) -> Index:
     return SearchIndex.build(documents())
 
 
-def generated_files(seed: int = 0) -> ShopFiles:
+def generated_files(seed: int = 0, num_products: int = 1000) -> ShopFiles:
     """Our generated catalogue in the user's cache folder; written when it is not there yet."""
-    from agentq_data.webshop import generator
+    from agentq_data.webshop.generator import CATALOGUE_VERSION
 
-    folder = cache_folder() / f"webshop-v{_CATALOGUE_VERSION}-seed{seed}"
-    written = ShopFiles(folder / "products.json", folder / "attributes.json", folder / "human.json")
+    folder = cache_folder() / "webshop" / f"v{CATALOGUE_VERSION}-seed{seed}-{num_products}"
     if not folder.is_dir():
-        _write_generated(generator, folder, seed)
-    return written
+        _write_generated(folder, seed, num_products)
+    return ShopFiles(*(folder / name for name in _GENERATED_NAMES))
 
 
 def cache_folder() -> Path:
@@ -118,8 +118,27 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentq"
 
 
-def _write_generated(generator: Any, folder: Path, seed: int) -> None:
-    raise ConfigError("the generated catalogue is not available yet; give products= and attributes=.")
+def _write_generated(folder: Path, seed: int, num_products: int) -> None:
+    """Write beside the folder and rename, so that a reader never sees half of it."""
+    from agentq_data.webshop.generator import write_catalogue
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            written = write_catalogue(Path(scratch) / "new", seed, num_products)
+            for path, name in zip(
+                (written.products, written.attributes, written.human), _GENERATED_NAMES, strict=True
+            ):
+                path.rename(path.with_name(name))
+            try:
+                written.products.parent.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # otherwise another process was first, with the same content
+                    raise
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot write the generated catalogue ({error}). Set AGENTQ_CACHE to a writable folder."
+        ) from error
 
 
 def _stock(files: ShopFiles, num_products: int | None, human: bool) -> _Stock:
