@@ -82,13 +82,13 @@ def checked_product(product: Any, position: int, source: str) -> RawProduct:
         if field not in product:
             raise DataError(
                 f"{source}: product {position} (asin {product.get('asin')!r}) lacks the field {field!r}. "
-                "Add it, or remove the product from the file."
+                "Add it, or remove the product."
             ) from KeyError(field)
     for field in TEXT_FIELDS:
         if not isinstance(product[field], str):
             raise DataError(
-                f"{source}: product {position} (asin {product['asin']!r}) has {product[field]!r} as {field!r}, "
-                "expected text. Correct it, or remove the product from the file."
+                f"{source}: product {position} (asin {product['asin']!r}) has {product[field]!r} as "
+                f"{field!r}, expected text. Correct it, or remove the product from the file."
             )
     return product
 

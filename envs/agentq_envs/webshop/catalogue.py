@@ -172,8 +172,8 @@ def build_catalogue(
         if asin in seen:
             if strict:
                 raise DataError(
-                    f"product {position}: the ASIN {asin!r} occurs twice. Remove the repetition, or load with "
-                    "strict=False to keep the first one."
+                    f"product {position}: the ASIN {asin!r} occurs twice. Remove the repetition, or load "
+                    "with strict=False to keep the first one."
                 )
             duplicates += 1
             continue
@@ -220,8 +220,8 @@ def _product(
     entry = attributes.get(asin)
     if entry is None and not human_goals:
         raise DataError(
-            f"{where} does not occur in the attribute file. Synthetic goals need an entry (it may be empty) for "
-            "every product; use the attribute file that belongs to these products."
+            f"{where} does not occur in the attribute file. Synthetic goals need an entry (it may be empty) "
+            "for every product; use the attribute file that belongs to these products."
         ) from KeyError(asin)
     synthetic: Mapping[str, Any] = {} if human_goals else entry or {}
     instruction_attributes = synthetic.get("instruction_attributes")
@@ -263,6 +263,6 @@ def _parsed_options(raw: RawProduct, where: str) -> dict[str, list[str]]:
         return parse_options(raw["customization_options"]).values
     except (AttributeError, KeyError, TypeError) as error:
         raise DataError(
-            f"{where} has malformed 'customization_options' ({type(error).__name__}: {error}), expected an object of "
-            'option name -> list of {"value": text}. Correct it, or set it to "".'
+            f"{where} has malformed 'customization_options' ({type(error).__name__}: {error}), "
+            'expected an object of option name -> list of {"value": text}. Correct it, or set it to "".'
         ) from error

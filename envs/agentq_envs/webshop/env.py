@@ -104,7 +104,9 @@ class WebShopEnv(gymnasium.Env[str, str]):
         return self._generator
 
     @_np_random.setter
-    def _np_random(self, value: np.random.Generator | None) -> None:
+    def _np_random(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, value: np.random.Generator | None
+    ) -> None:
         self._generator = value
 
     @property
@@ -159,8 +161,8 @@ class WebShopEnv(gymnasium.Env[str, str]):
         """
         if not isinstance(action, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ActionError(
-                f"the action is {_shortened(repr(action))} of type {type(action).__name__}, expected a text such as "
-                "'search[red shoes]' or 'click[buy now]'. Pass the text of the chosen candidate."
+                f"the action is {_shortened(repr(action))} of type {type(action).__name__}, expected a text such "
+                "as 'search[red shoes]' or 'click[buy now]'. Pass the text of the chosen candidate."
             )
         session = self.session
         if self._ended:

@@ -54,7 +54,8 @@ def shop_files(
         return generated_files(catalogue_seed)
     if products is None or attributes is None:
         raise ConfigError(
-            "products and attributes belong together: give both official files, or neither for the generated catalogue."
+            "products and attributes belong together: give both official files, or neither for "
+            "the generated catalogue."
         )
     return ShopFiles(Path(products), Path(attributes), None if human is None else Path(human))
 
@@ -137,7 +138,8 @@ def _write_generated(folder: Path, seed: int, num_products: int) -> None:
                     raise
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot write the generated catalogue ({error}). Set AGENTQ_CACHE to a writable folder."
+            f"{folder}: cannot write the generated catalogue ({error}). "
+            "Set AGENTQ_CACHE to a writable folder."
         ) from error
 
 

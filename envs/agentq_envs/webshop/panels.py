@@ -62,8 +62,8 @@ class Panel:
             )
         if (settings.seed, settings.human) != (self.goal_seed, self.human_goals):
             raise TaskError(
-                f"panel {self.name!r} has goal_seed={self.goal_seed}, human_goals={self.human_goals}, this server "
-                f"goal_seed={settings.seed}, human_goals={settings.human}. Use the panel's settings."
+                f"panel {self.name!r} has goal_seed={self.goal_seed}, human_goals={self.human_goals}, this "
+                f"server goal_seed={settings.seed}, human_goals={settings.human}. Use the panel's settings."
             )
         for task in self.tasks:
             server.goal_index(task)
@@ -231,8 +231,8 @@ def _parsed(text: str, name: str) -> Panel:
         ) from error
     if panel.hash != stored:
         raise TaskError(
-            f"panel {name!r} does not fit its hash (stored {str(stored)[:12]}, content {panel.hash[:12]}): it was "
-            "changed after it was frozen. Restore the file, or make a new panel under another name."
+            f"panel {name!r} does not fit its hash (stored {str(stored)[:12]}, content {panel.hash[:12]}): "
+            "it was changed after it was frozen. Restore the file, or make a new panel under another name."
         )
     return panel
 

@@ -269,8 +269,8 @@ class WebShopServer:
             if self.task_id(index) == task:
                 return index
         raise TaskError(
-            f"unknown task {task!r}; this server has {len(self.goals)} tasks{self._near(asin)}. Task ids depend on "
-            f"the files and on goal seed {self.settings.seed}; list them with server.task_ids."
+            f"unknown task {task!r}; this server has {len(self.goals)} tasks{self._near(asin)}. Task ids "
+            f"depend on the files and on goal seed {self.settings.seed}; list them with server.task_ids."
         )
 
     @cached_property

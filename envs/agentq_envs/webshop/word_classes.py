@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 _STUB = """
-a an and are as at be but by for from if in into is it no not of on or our s such t that the their then there
-these they this to was we will with you your
+a an and are as at be but by for from if in into is it no not of on or our s such t that the their then
+there these they this to was we will with you your
 """
 _GRAMMAR = """
-a an and any all are as at be both but by can each every for from has have her his if in into is it its more
-most my no non not of off on only onto or other our out over own per s so some such t than that the their then
-there these they this those to too under up upon us very via vs was we were what when where which while who will
-with within without would you your about above across after against along among around before behind below
-between during except inside near outside since through toward until
+a an and any all are as at be both but by can each every for from has have her his if in into is it its
+more most my no non not of off on only onto or other our out over own per s so some such t than that the
+their then there these they this those to too under up upon us very via vs was we were what when where
+which while who will with within without would you your about above across after against along among
+around before behind below between during except inside near outside since through toward until
 """
 _ADJECTIVES = """
-new old big small large medium mini tiny huge long short high low wide narrow deep thin thick slim tall fat full
-half double single triple multi hot cold cool warm dry wet soft hard light heavy lightweight strong solid smooth
-rough sharp fine fresh clean clear pure natural organic real true fake faux artificial good great best better
-nice perfect premium super ultra extra deluxe professional modern classic vintage retro casual formal sexy cute
-elegant beautiful pretty stylish funny novelty fashionable unique special easy quick fast slow safe loose tight
-flat round square oval rectangular straight curved open closed adjustable portable removable reusable disposable
-waterproof compatible universal wireless digital smart electric electronic automatic manual active daily outdoor
-indoor upper lower front rear top left right black white red blue green yellow orange purple pink brown gray grey
-beige navy gold silver dark bright personal original traditional international american european
+new old big small large medium mini tiny huge long short high low wide narrow deep thin thick slim tall
+fat full half double single triple multi hot cold cool warm dry wet soft hard light heavy lightweight
+strong solid smooth rough sharp fine fresh clean clear pure natural organic real true fake faux
+artificial good great best better nice perfect premium super ultra extra deluxe professional modern
+classic vintage retro casual formal sexy cute elegant beautiful pretty stylish funny novelty fashionable
+unique special easy quick fast slow safe loose tight flat round square oval rectangular straight curved
+open closed adjustable portable removable reusable disposable waterproof compatible universal wireless
+digital smart electric electronic automatic manual active daily outdoor indoor upper lower front rear top
+left right black white red blue green yellow orange purple pink brown gray grey beige navy gold silver
+dark bright personal original traditional international american european
 """
 _VERBS = """
-make makes made get gets use uses used using include includes included including listed designed built printed
-handmade handcrafted upgraded updated removes helps keep keeps wear fits fit set come comes
+make makes made get gets use uses used using include includes included including listed designed built
+printed handmade handcrafted upgraded updated removes helps keep keeps wear fits fit set come comes
 """
 
 #: What the stub behind the reference vectors leaves out.
