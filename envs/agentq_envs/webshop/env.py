@@ -161,8 +161,8 @@ class WebShopEnv(gymnasium.Env[str, str]):
         """
         if not isinstance(action, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ActionError(
-                f"the action is {_shortened(repr(action))} of type {type(action).__name__}, expected a text such "
-                "as 'search[red shoes]' or 'click[buy now]'. Pass the text of the chosen candidate."
+                f"the action is {_shortened(repr(action))} of type {type(action).__name__}, expected a text "
+                "such as 'search[red shoes]' or 'click[buy now]'. Pass the text of the chosen candidate."
             )
         session = self.session
         if self._ended:

@@ -11,7 +11,7 @@ import re
 from typing import Any, Protocol, runtime_checkable
 
 from agentq.errors import ConfigError, MissingExtraError
-from agentq_envs.webshop.word_classes import ADJECTIVE_ENDINGS, NOT_NOUNS, STUB_WORDS
+from agentq_envs.webshop.word_classes import ADJECTIVE_ENDINGS, ADJECTIVES, NEVER_NOUNS, STUB_WORDS
 
 SPACY_MODEL = "en_core_web_sm"
 
@@ -67,12 +67,12 @@ class StopWordTagger:
 
 
 class RuleTagger:
-    """Nouns by rule: a word counts unless it is a function word, number, unit, or looks like an adjective,
-    adverb or verb form.
+    """Nouns by closed word lists, capitals and endings.
 
-    A word is a maximal run of letters, digits, inner apostrophes, dots and hyphens; it is dropped when it
-    contains a digit, has fewer than two letters, is in the closed lists below, or ends like a typical
-    adjective or adverb. Product titles capitalise nearly every word, so case decides nothing.
+    A word is a maximal run of letters and digits with inner apostrophes, dots and hyphens. Function words,
+    common verb forms and single characters are never nouns. A word with a capital letter is one, even an
+    adjective ("Ultra", "4K"): taggers see names in the capitalised words of titles. Of the other words,
+    those with digits, listed adjectives and typical adjective and adverb endings are left out.
     """
 
     name = "rules-1"
@@ -81,11 +81,15 @@ class RuleTagger:
 
     def nouns(self, title: str) -> tuple[str, ...]:
         """The words that no rule excludes."""
-        words = (word.lower() for word in self._WORD.findall(title))
-        return tuple(word for word in words if self._is_noun(word))
+        return tuple(word.lower() for word in self._WORD.findall(title) if self._is_noun(word))
 
     def _is_noun(self, word: str) -> bool:
-        if self._DIGIT.search(word) or len(word) < 2 or word in NOT_NOUNS:
+        lowered = word.lower()
+        if len(word) < 2 or lowered in NEVER_NOUNS:
+            return False
+        if word != lowered:
+            return True
+        if lowered in ADJECTIVES or self._DIGIT.search(word):
             return False
         return len(word) < 5 or not word.endswith(ADJECTIVE_ENDINGS)
 

@@ -32,8 +32,10 @@ printed handmade handcrafted upgraded updated removes helps keep keeps wear fits
 
 #: What the stub behind the reference vectors leaves out.
 STUB_WORDS = frozenset(_STUB.split())
-#: Function words, frequent adjectives of product titles, and verb forms that rarely head a noun phrase.
-NOT_NOUNS = frozenset((_GRAMMAR + _ADJECTIVES + _VERBS).split())
+#: Function words, and verb forms that rarely head a noun phrase.
+NEVER_NOUNS = frozenset((_GRAMMAR + _VERBS).split())
+#: Frequent adjectives of product titles.
+ADJECTIVES = frozenset(_ADJECTIVES.split())
 #: Endings of typical adjectives and adverbs, for words of five letters or more.
 ADJECTIVE_ENDINGS = (
     *("able", "ible", "less", "ful", "ous", "proof", "resistant", "free"),
