@@ -1,8 +1,8 @@
 """WebShop speed in one process: steps, resets, server start, and the memory of a further environment.
 
 The harness has the shape of the reference measurement: a repetition is a block of resets by goal index, then
-scripted episodes (search, item, features, back, description, back, option, buy); each figure is the median over
-the repetitions. Every episode has another goal and another query, so searches and purchases are not cached.
+scripted episodes (search, item, features, back, description, back, option, buy); figures are medians over the
+repetitions. Every episode has another goal and another query, so searches and purchases are not cached.
 
     python benchmarks/webshop.py [--products FILE --attributes FILE] [--observation-mode text] [--json]
 """
@@ -26,8 +26,8 @@ import agentq_envs  # noqa: F401 - registers the environment
 from agentq_envs.webshop.env import WebShopEnv
 from agentq_envs.webshop.loading import forget_servers
 
-# The official text environment with real pyserini search, 1,000 products, the same shape of harness, on a 2-core
-# machine shared with other jobs; its better (lighter load) figures.
+# The official text environment with real pyserini search, 1,000 products, the same shape of harness, on a
+# 2-core machine shared with other jobs; its better (lighter load) figures.
 REFERENCE_STEPS = 26.9
 REFERENCE_RESETS = 118.0
 REFERENCE_START_SECONDS = 0.6
@@ -126,13 +126,10 @@ def further_environment_kilobytes(options: dict[str, Any]) -> float:
 
 def import_seconds() -> float:
     """Seconds to import the environment in a fresh interpreter."""
-    code = (
-        "import time; t = time.perf_counter(); import agentq_envs.webshop.env, agentq_envs.webshop.search.index; "
-        "print(time.perf_counter() - t)"
-    )
-    return float(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    )
+    modules = "agentq_envs.webshop.env, agentq_envs.webshop.search.index"
+    code = f"import time; t = time.perf_counter(); import {modules}; print(time.perf_counter() - t)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(run.stdout)
 
 
 def measure(options: dict[str, Any], repetitions: int) -> list[Figure]:

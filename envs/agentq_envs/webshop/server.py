@@ -202,6 +202,8 @@ class WebShopServer:
     def find(self, session: Session) -> bool:
         """Run the session's search. ``<a>`` finds nothing to do: the reference raises there in text mode."""
         first = session.keywords[0] if session.keywords else ""
+        if first == "<a>":
+            return False
         session.random_results = None
         if first == "<r>":
             count = len(self.catalogue.products)
@@ -209,7 +211,7 @@ class WebShopServer:
                 self._rng_of(session).sample(range(count), min(SEARCH_RETURN, count))
             )
             session.random_searches += 1
-        return first != "<a>"
+        return True
 
     def results(self, session: Session) -> list[str]:
         """ASINs on the results page that the session is on (or came from), at most 10."""
