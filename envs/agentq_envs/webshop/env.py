@@ -166,7 +166,13 @@ class WebShopEnv(gymnasium.Env[str, str]):
             )
         session = self.session
         if self._ended:
-            return self._history.text(), 0.0, not self._truncated, self._truncated, self._info()
+            return (
+                self._history.text(),
+                0.0,
+                not self._truncated,
+                self._truncated,
+                {**self._info(), "legal": False},
+            )
         outcome = self.server.act(session, action)
         self._steps += 1
         terminated = outcome.done

@@ -17,6 +17,7 @@ from agentq_envs.webshop.catalogue import Product
 
 SHUFFLE_SEED = 233
 NO_CEILING = 1000000
+_HUMAN_FIELDS = ("instruction", "instruction_attributes", "instruction_options")
 _CEILINGS = tuple(10.0 * i for i in range(1, 100))  # dollars
 
 
@@ -135,6 +136,12 @@ def human_goals(products: Iterable[Product], rng: random.Random) -> list[Goal]:
     goals: list[Goal] = []
     for product in products:
         for record in product.human_instructions or ():
+            for field in _HUMAN_FIELDS:
+                if field not in record:
+                    raise DataError(
+                        f"a human instruction of asin {product.asin!r} lacks the field {field!r}. "
+                        "Add it, or remove the record."
+                    )
             if not record["instruction_attributes"]:
                 continue
             ceiling = _ceiling(product.price, rng)

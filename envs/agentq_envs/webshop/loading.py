@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import threading
@@ -15,6 +16,7 @@ from agentq_envs.webshop.catalogue import Catalogue, load_catalogue
 from agentq_envs.webshop.nouns import NounTagger, make_tagger
 from agentq_envs.webshop.server import GoalSettings, Index, WebShopServer
 
+_INDEX_ON_DISK_FROM = 20_000  # products; smaller indexes are built faster than a file is checked
 _GENERATED_NAMES = ("products.json", "attributes.json", "human.json")
 
 
@@ -91,15 +93,20 @@ def forget_servers() -> None:
         _stocks.clear()
 
 
-def build_index(catalogue: Catalogue) -> Index:
-    """The search index over a catalogue, in memory."""
+def build_index(catalogue: Catalogue, folder: Path | None = None) -> Index:
+    """The search index over a catalogue, in memory or memory-mapped from ``folder`` (built there once)."""
     from agentq_envs.webshop.search.index import SearchIndex, document_text
 
     def documents() -> Iterator[tuple[str, str]]:
         for p in catalogue.products:
             yield p.asin, document_text(p.title, p.description, p.bullets, p.options)
 
-    return SearchIndex.build(documents())
+    if folder is None:
+        return SearchIndex.build(documents())
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return SearchIndex.build(documents(), folder)
+    return SearchIndex.open(folder)
 
 
 def generated_files(seed: int = 0, num_products: int = 1000) -> ShopFiles:
@@ -143,11 +150,17 @@ def _write_generated(folder: Path, seed: int, num_products: int) -> None:
         ) from error
 
 
-def _stock(files: ShopFiles, num_products: int | None, human: bool) -> _Stock:
+def _stock(
+    files: ShopFiles, num_products: int | None, human: bool, on_disk_from: int = _INDEX_ON_DISK_FROM
+) -> _Stock:
     catalogue = load_catalogue(
         files.products, files.attributes, files.human, human_goals=human, num_products=num_products
     )
-    return _Stock(catalogue, build_index(catalogue))
+    folder = None
+    if len(catalogue) >= on_disk_from:
+        key = repr((_stamp(ShopFiles(files.products, files.attributes)), num_products, human))
+        folder = cache_folder() / "webshop-index" / hashlib.sha256(key.encode()).hexdigest()[:16]
+    return _Stock(catalogue, build_index(catalogue, folder))
 
 
 def _stamp(files: ShopFiles) -> tuple[Any, ...]:

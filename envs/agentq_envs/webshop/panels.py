@@ -29,6 +29,7 @@ OFFICIAL_SPLITS: Mapping[str, slice] = {
     "train": slice(1500, None),
 }
 _SIMILAR_TITLES = 0.6  # share of common words from which on two titles count as near-duplicates
+_OFFICIAL = "official-"
 _FOLDER = "panel_files"
 
 
@@ -91,11 +92,15 @@ class SplitSizes:
 
 
 def load_panel(name: str, server: WebShopServer | None = None) -> Panel:
-    """A panel that ships with the package, or a panel file by its path; verified.
+    """A panel that ships with the package, a panel file by its path, or ``official-<split>``; verified.
 
     With a server its data and tasks are checked too. Raises TaskError for an unknown name or a hash that
     does not fit, DataError for a broken file.
     """
+    if name.startswith(_OFFICIAL):
+        if server is None:
+            raise TaskError(f"panel {name!r} depends on the loaded data: pass server=.")
+        return official_panel(name.removeprefix(_OFFICIAL), server)
     path = Path(name)
     if path.suffix == ".json":
         text = _read(path)
@@ -165,7 +170,7 @@ def official_panel(split: str, server: WebShopServer) -> Panel:
             f"the official split {split!r} begins at goal {OFFICIAL_SPLITS[split].start}, this server has "
             f"{len(server.goals)} goals. Load all products, or make panels with make_panels()."
         )
-    return _panel(f"official-{split}", server, tasks)
+    return _panel(_OFFICIAL + split, server, tasks)
 
 
 def title_families(products: Sequence[Product], threshold: float = _SIMILAR_TITLES) -> list[list[str]]:

@@ -11,6 +11,17 @@ from agentq_envs.webshop.goals import NO_CEILING, Goal, cumulative_weights, make
 from agentq_envs.webshop.loading import ShopFiles, shared_server
 from agentq_envs.webshop.server import GoalSettings, WebShopServer
 
+SOFA = {
+    "asin": "B1",
+    "name": "Sofa",
+    "full_description": "",
+    "small_description": [],
+    "customization_options": "",
+    "category": "c",
+    "query": "q",
+    "product_category": "p",
+}
+
 
 def test_one_goal_per_combination_with_names_in_alphabetical_order(server: WebShopServer) -> None:
     texts = [g.instruction_text for g in server.goals if g.asin == "B000000001"]
@@ -37,19 +48,9 @@ def test_ceilings_come_from_the_next_four_tens_above_the_price(files: ShopFiles)
     ("price", "ceiling"), [("$979.99", 990.0), ("$980.00", NO_CEILING), ("$5000", NO_CEILING)]
 )
 def test_very_high_prices_have_no_ceiling(price: str, ceiling: float) -> None:
-    raw = {
-        "asin": "B1",
-        "name": "Sofa",
-        "full_description": "",
-        "small_description": [],
-        "customization_options": "",
-        "category": "c",
-        "query": "q",
-        "product_category": "p",
-        "pricing": price,
-    }
     entry = {"instruction": "Find me a sofa", "instruction_attributes": ["soft"]}
-    goals = make_goals(build_catalogue([raw], {"B1": entry}).products, random.Random(0))
+    catalogue = build_catalogue([{**SOFA, "pricing": price}], {"B1": entry})
+    goals = make_goals(catalogue.products, random.Random(0))
     assert goals[0].price_upper == ceiling
     assert ("price lower" in goals[0].instruction_text) == (ceiling != NO_CEILING)
 
@@ -58,6 +59,18 @@ def test_human_goals_have_option_values_and_no_final_dot(files: ShopFiles) -> No
     goals = shared_server(files, GoalSettings(human=True), noun_tagger="rules").goals
     assert [goal.goal_options for goal in goals] == [["navy blue"]]
     assert goals[0].instruction_text.startswith("i want a navy mug, and price lower than ")
+
+
+def test_incomplete_human_records_are_named() -> None:
+    catalogue = build_catalogue([SOFA], {}, {"B1": [{"instruction": "a sofa"}]}, human_goals=True)
+    with pytest.raises(DataError, match="'B1' lacks the field 'instruction_attributes'"):
+        make_goals(catalogue.products, random.Random(0), human=True)
+
+
+def test_an_instruction_without_attributes_is_refused() -> None:
+    catalogue = build_catalogue([SOFA], {"B1": {"instruction": "Find me a sofa"}})
+    with pytest.raises(DataError, match="'B1' has an instruction but no instruction_attributes"):
+        make_goals(catalogue.products, random.Random(0))
 
 
 def test_goal_zero_is_never_drawn_and_the_last_has_two_weights() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from agentq.errors import DataError
 from agentq_envs.webshop import WebShopEnv
-from agentq_envs.webshop.loading import ShopFiles, generated_files, shared_server, shop_files
+from agentq_envs.webshop.catalogue import load_catalogue
+from agentq_envs.webshop.loading import ShopFiles, build_index, generated_files, shared_server, shop_files
 from agentq_envs.webshop.server import GoalSettings
 
 
@@ -28,6 +29,16 @@ def test_goal_settings_share_catalogue_and_index(files: ShopFiles) -> None:
     other = shared_server(files, GoalSettings(seed=2), noun_tagger="rules")
     assert one is not other
     assert one.index is other.index
+
+
+def test_large_indexes_are_kept_on_disk(files: ShopFiles, tmp_path: Path) -> None:
+    catalogue = load_catalogue(files.products, files.attributes)
+    built = build_index(catalogue, tmp_path / "index")
+    written = sorted(path.stat().st_mtime_ns for path in (tmp_path / "index").iterdir())
+    opened = build_index(catalogue, tmp_path / "index")
+    assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "index").iterdir()) == written
+    for query in ("plain mug", "teapot", "nothing like it"):
+        assert opened.search(query) == built.search(query) == build_index(catalogue).search(query)
 
 
 def test_the_generated_catalogue_is_written_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -89,8 +89,11 @@ def test_unknown_and_broken_panels(tmp_path: Path) -> None:
 def test_the_official_splits_go_by_goal_index(embedded: WebShopServer, server: WebShopServer) -> None:
     ids = embedded.task_ids
     assert official_panel("test", embedded).tasks == tuple(dict.fromkeys(ids[:500]))
+    assert load_panel("official-test", embedded) == official_panel("test", embedded)
     assert official_panel("train", embedded).tasks == tuple(dict.fromkeys(ids[1500:]))
     with pytest.raises(TaskError, match="begins at goal 500, this server has 5 goals"):
         official_panel("validation", server)
+    with pytest.raises(TaskError, match="pass server="):
+        load_panel("official-test")
     with pytest.raises(TaskError, match="unknown split 'dev'"):
         official_panel("dev", server)
