@@ -6,6 +6,7 @@ The word list is that of princeton-nlp/WebShop, MIT licence, (c) 2023 Princeton 
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import lru_cache
 
 _WORDS = """
 alabaster apricot aqua ash asphalt azure banana beige black blue blush bordeaux bronze brown
@@ -21,6 +22,7 @@ wheat white wine yellow
 COLOR_WORDS: tuple[str, ...] = tuple(_WORDS.split())
 
 
+@lru_cache(maxsize=65536)
 def normalize_color(option: str | tuple[str, str]) -> str | tuple[str, str]:
     """The first colour word inside the option, else the option itself; case-sensitive.
 
