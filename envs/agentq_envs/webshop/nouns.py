@@ -69,27 +69,28 @@ class StopWordTagger:
 class RuleTagger:
     """Nouns by closed word lists, capitals and endings.
 
-    A word is a maximal run of letters and digits with inner apostrophes, dots and hyphens. Function words,
-    common verb forms and single characters are never nouns. A word with a capital letter is one, even an
-    adjective ("Ultra", "4K"): taggers see names in the capitalised words of titles. Of the other words,
-    those with digits, listed adjectives and typical adjective and adverb endings are left out.
+    A word is a maximal run of letters with inner apostrophes and dots; a final 's is dropped. Function
+    words and common verb forms are never nouns. Of the others a word with a capital letter is one, even an
+    adjective ("Ultra"): taggers see names in the capitalised words of titles. Lower-case words are nouns
+    unless they are single letters, listed adjectives, or end like adjectives and adverbs.
     """
 
     name = "rules-1"
-    _WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
-    _DIGIT = re.compile(r"\d")
+    _WORD = re.compile(r"[^\W\d_]+(?:['’.][^\W\d_]+)*")
+    _POSSESSIVE = re.compile(r"['’][sS]$")
 
     def nouns(self, title: str) -> tuple[str, ...]:
         """The words that no rule excludes."""
-        return tuple(word.lower() for word in self._WORD.findall(title) if self._is_noun(word))
+        words = (self._POSSESSIVE.sub("", word) for word in self._WORD.findall(title))
+        return tuple(word.lower() for word in words if self._is_noun(word))
 
     def _is_noun(self, word: str) -> bool:
         lowered = word.lower()
-        if len(word) < 2 or lowered in NEVER_NOUNS:
+        if lowered in NEVER_NOUNS:
             return False
         if word != lowered:
             return True
-        if lowered in ADJECTIVES or self._DIGIT.search(word):
+        if len(word) < 2 or lowered in ADJECTIVES:
             return False
         return len(word) < 5 or not word.endswith(ADJECTIVE_ENDINGS)
 

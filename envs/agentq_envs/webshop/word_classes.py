@@ -8,10 +8,11 @@ there these they this to was we will with you your
 """
 _GRAMMAR = """
 a an and any all are as at be both but by can each every for from has have her his if in into is it its
-more most my no non not of off on only onto or other our out over own per s so some such t than that the
-their then there these they this those to too under up upon us very via vs was we were what when where
-which while who will with within without would you your about above across after against along among
-around before behind below between during except inside near outside since through toward until
+more most my no not of on only onto or other our out over own per s so some such t than that the their
+then there these they this those to too under up upon very via vs was we were what when where which while
+who will with within without would you your about above across after against along among around before
+behind below between during except inside near outside since through toward until one two three four five
+six seven eight nine ten etc
 """
 _ADJECTIVES = """
 new old big small large medium mini tiny huge long short high low wide narrow deep thin thick slim tall
@@ -23,11 +24,11 @@ unique special easy quick fast slow safe loose tight flat round square oval rect
 open closed adjustable portable removable reusable disposable waterproof compatible universal wireless
 digital smart electric electronic automatic manual active daily outdoor indoor upper lower front rear top
 left right black white red blue green yellow orange purple pink brown gray grey beige navy gold silver
-dark bright personal original traditional international american european
+dark bright personal original traditional international american european non off
 """
 _VERBS = """
 make makes made get gets use uses used using include includes included including listed designed built
-printed handmade handcrafted upgraded updated removes helps keep keeps wear fits fit set come comes
+upgraded updated removes helps keep keeps wear fits come comes
 """
 
 #: What the stub behind the reference vectors leaves out.
