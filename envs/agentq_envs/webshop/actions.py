@@ -33,5 +33,5 @@ def click(element: str) -> str:
 
 
 def can_click(element: str) -> bool:
-    """Whether ``click(element)`` parses back to the element; empty, "[" and line breaks do not survive."""
-    return bool(element) and "[" not in element and "\n" not in element
+    """Whether ``click(element)`` parses back to it; line breaks, and "[" before the end, do not survive."""
+    return bool(element) and "[" not in element[:-1] and "\n" not in element
