@@ -13,6 +13,7 @@ AgentQError
 ├── TrainingError        training cannot go on (loss not finite, nothing to train on, bad resume)
 ├── DataError            an input data file is broken or incomplete
 ├── TaskError            a task id or panel is unknown or does not match its hash
+├── ActionError          an environment was given an action of the wrong type, or none is expected
 └── EvaluationError      results are missing or cannot be compared
 
 Every message names the offending value, what was expected, and the next action.
@@ -72,6 +73,10 @@ class TaskError(AgentQError, KeyError):
 
     def __str__(self) -> str:  # KeyError would print the repr, quotes included
         return str(self.args[0]) if self.args else ""
+
+
+class ActionError(AgentQError, TypeError):
+    """An environment was given an action that is no text, or an action outside an episode."""
 
 
 class EvaluationError(AgentQError):
