@@ -82,7 +82,9 @@ class Lookahead:
     def _item(self, asin: str, chosen: Mapping[str, str], steps: int) -> float:
         """Best purchase of a product on whose page we are, by number of option clicks before it."""
         rewards = self._purchases(asin, chosen)
-        return max((self.gamma**clicks * reward for clicks, reward in enumerate(rewards[:steps])), default=0.0)
+        return max(
+            (self.gamma**clicks * reward for clicks, reward in enumerate(rewards[:steps])), default=0.0
+        )
 
     def _purchases(self, asin: str, chosen: Mapping[str, str]) -> list[float]:
         """Best reward after exactly 0, 1, 2, ... option clicks.
