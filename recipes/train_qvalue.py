@@ -2,8 +2,9 @@
 
     accelerate launch recipes/train_qvalue.py                       # offline, embedded policy and shop
     accelerate launch recipes/train_qvalue.py --config recipes/configs/quick.yaml
-    accelerate launch recipes/train_qvalue.py --policy.model Qwen/Qwen3-0.6B --critic.model same --critic.lora \
-        --shop.products items_shuffle.json --shop.attributes items_ins_v2.json --shop.human items_human_ins.json
+    accelerate launch recipes/train_qvalue.py --policy.model Qwen/Qwen3-0.6B --critic.model same --critic.lora
+    accelerate launch recipes/train_qvalue.py --shop.products items_shuffle.json \
+        --shop.attributes items_ins_v2.json --shop.human items_human_ins.json
 
 The story: the policy plays training tasks and every candidate of every state gets a value (collect, or read
 --log); a frozen backbone turns (state, action) into features; heads learn values from them; then the same
@@ -266,8 +267,8 @@ def usable_objective(objective: ObjectiveSettings, reader: TrajectoryReader) -> 
     labelled = any(step.step.labels is not None for step in reader.steps())
     if not labelled and (objective.label_weight or objective.rank_weight):
         raise ConfigError(
-            f"the log {reader.directory.name!r} has no candidate labels, but label_weight={objective.label_weight} and "
-            f"rank_weight={objective.rank_weight}. Learn from logged returns: --critic.objective.weight 1 "
+            f"the log {reader.directory.name!r} has no candidate labels, but label_weight="
+            f"{objective.label_weight} and rank_weight={objective.rank_weight}. Learn from logged returns: --critic.objective.weight 1 "
             "--critic.objective.label_weight 0 --critic.objective.rank_weight 0, or collect with labels."
         )
     return objective
@@ -324,7 +325,8 @@ def summary(report: Report, folder: Path) -> str:
         for name, arm in report["arms"].items()
     ]
     lines.append(
-        f"gain of best_of_n over {gain['base']}: {gain['relative']:+.0%} [{gain['low']:+.0%}, {gain['high']:+.0%}]; "
+        f"gain of best_of_n over {gain['base']}: {gain['relative']:+.0%} "
+        f"[{gain['low']:+.0%}, {gain['high']:+.0%}]; "
         f"oracle gap closed: {closed['value']:.0%} [{closed['low']:.0%}, {closed['high']:.0%}]"
     )
     lines.append(f"report: {os.path.relpath(folder / 'report.html')}")
