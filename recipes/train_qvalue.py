@@ -268,8 +268,9 @@ def usable_objective(objective: ObjectiveSettings, reader: TrajectoryReader) -> 
     if not labelled and (objective.label_weight or objective.rank_weight):
         raise ConfigError(
             f"the log {reader.directory.name!r} has no candidate labels, but label_weight="
-            f"{objective.label_weight} and rank_weight={objective.rank_weight}. Learn from logged returns: --critic.objective.weight 1 "
-            "--critic.objective.label_weight 0 --critic.objective.rank_weight 0, or collect with labels."
+            f"{objective.label_weight} and rank_weight={objective.rank_weight}. Learn from logged returns: "
+            "--critic.objective.weight 1 --critic.objective.label_weight 0 --critic.objective.rank_weight 0, "
+            "or collect with labels."
         )
     return objective
 
