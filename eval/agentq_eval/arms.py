@@ -14,7 +14,6 @@ from agentq.selectors.majority import MajorityVote
 from agentq.selectors.sample import OneSample
 from agentq.selectors.softmax import Softmax
 from agentq.types import Trajectory
-
 from agentq_eval.rollouts import AgentDecider, Decider, Episode, OracleDecider, run_episodes
 
 
