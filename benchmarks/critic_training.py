@@ -5,16 +5,16 @@
 Both sides train the same heads (the very same tensors) on the same 256 synthetic transitions in one process,
 alternating one step of 128 transitions each; process CPU time, medians over the repetitions.
 
-reference     the released loop, re-created from its formulas: text re-encoded by trainable encoders in each
-of
-              three forward passes, four heads in both target passes, every candidate vector collated, 4
-              micro-batches of 32 with gradient clipping after each, unfused Adam, Polyak by parameter.
-              Tokenised in advance, which favours it.
+reference     the released loop, re-created from its formulas: text re-encoded by trainable encoders in
+              each of three forward passes, four heads in both target passes, every candidate vector
+              collated, 4 micro-batches of 32 with gradient clipping after each, unfused Adam, Polyak by
+              parameter. Tokenised in advance, which favours it.
 as shipped    the same with anomaly detection on and an equally long validation pass.
 same batching ``agentq.objectives.critic_step`` on cached text vectors with the reference's targets (Q' at the
               logged action, V' at the next state), 4 micro-batches of 32, clipped once.
-with Q'       the same in one batch of 128. default       one batch of 128 with ``StepSettings``' defaults:
-V is fitted to the current Q, so Q' is not needed.
+with Q'       the same in one batch of 128.
+default       one batch of 128 with ``StepSettings``' defaults: V is fitted to the current Q, so Q' is not
+              needed.
 
 The text encoders are random RoBERTa of 2 layers x 64 instead of three RoBERTa-base, so that all fits a small
 machine; the other widths are the released ones (image 2816, candidate vector 4096; 111.5 M parameters). Small

@@ -4,8 +4,8 @@
 
 Made features (256 dims for (state, action) and for states) are written to disk once; a child process
 trains the default TD objective on them with ``fit_heads`` and reports its own peak resident memory. The
-throughput on all rows is compared with that on the first ``--small`` rows in turns (A/B, several rounds, medians of
-ratios), so that a busy machine slows both alike.
+throughput on all rows is compared with that on the first ``--small`` rows in turns (A/B, several rounds,
+medians of ratios), so that a busy machine slows both alike.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Product search at scale: streamed build, index size, and milliseconds a query on a memory-mapped index.
 
-The catalogue (the official file given with --data, or one that AgentQ generates) is repeated under new ASINs until
-it has --products entries. Result caching is off. Queries are those of the reference vectors when --data has them,
-else product titles cut to 60 characters, one in ten.
+The catalogue (the official file given with --data, or one that AgentQ generates) is repeated under new ASINs
+until it has --products entries. Result caching is off. Queries are those of the reference vectors when
+--data has them, else product titles cut to 60 characters, one in ten.
 
     python benchmarks/webshop_search.py [--data DIR] [--products 100000] [--json]
 """
@@ -23,8 +23,8 @@ from typing import Any
 
 from agentq_envs.webshop.search.index import SearchIndex, document_text
 
-# Measured once on a 2-core machine shared with other jobs, 1,000 products: the official engine's warm search call,
-# and a plain Python BM25 that builds its index in memory.
+# Measured once on a 2-core machine shared with other jobs, 1,000 products: the official engine's warm search
+# call, and a plain Python BM25 that builds its index in memory.
 REFERENCE_QUERY_MS = 20.0
 REFERENCE_BUILD_SECONDS = 4.5
 
