@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -26,12 +27,15 @@ class Agent:
     """Chooses the next action among ``n`` candidates of the policy.
 
     Without a critic every candidate has value 0 and the selector alone decides (one sample, majority).
+    Where no candidate of a state is valid, ``on_invalid`` raises ``SelectorError`` or executes the first
+    one's raw text: an evaluation must count a babbling policy as failing rather than stop.
     """
 
     policy: Policy
     selector: Selector
     critic: Critic | None = None
     n: int = 8
+    on_invalid: Literal["raise", "execute"] = "raise"
 
     def act(self, messages: Messages, seed: int = 0, admissible: Sequence[str] | None = None) -> Decision:
         """The decision in one state."""
@@ -69,6 +73,9 @@ class Agent:
         ]
 
     def _decide(self, candidates: list[Candidate], scores: Scores, seed: int) -> Decision:
+        if self.on_invalid == "execute" and not any(candidate.valid for candidate in candidates):
+            certain = np.eye(1, len(candidates))[0]
+            return Decision(tuple(candidates), scores.q, certain, 0, head_q=scores.head_q, selector="invalid")
         # The selector's stream is apart from the policy's, which is seeded with the number itself.
         rng = np.random.default_rng([seed, 1])
         selection = self.selector.select(scores.q, candidates, rng)

@@ -94,3 +94,8 @@ class Trajectory:
     def score(self) -> float:
         """Sum of the rewards of all steps (undiscounted)."""
         return float(sum(step.reward for step in self.steps))
+
+    @property
+    def success(self) -> bool:
+        """Whether the environment reported success (``info["success"]``) at any step."""
+        return any(bool(step.info.get("success", False)) for step in self.steps)

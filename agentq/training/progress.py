@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +17,7 @@ from agentq.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+_LINE_SECONDS = 30.0
 _MODULES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "mlflow": ("mlflow",)}
 
 
@@ -52,15 +55,34 @@ def start_trackers(accelerator: Accelerator, name: str, settings: TrainingSettin
 
 @contextmanager
 def bar(name: str, total: int, done: int, shown: bool) -> Iterator[Bar]:
-    """A progress bar on a terminal; silent elsewhere."""
+    """A progress bar on a terminal, elsewhere (a log file) a line every half minute."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    if not (shown and console.is_terminal):
+    if not shown:
         yield lambda step, text: None
+        return
+    if not console.is_terminal:
+        yield _Lines(name, total, done)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[text]}"), console=console, transient=True) as progress:
         task = progress.add_task(name, total=total, completed=done, text="")
         yield lambda step, text: progress.update(task, completed=step, text=text)
+
+
+class _Lines:
+    """Writes ``name step/total text, time left`` to standard error now and then."""
+
+    def __init__(self, name: str, total: int, done: int) -> None:
+        self._name, self._total, self._done = name, total, done
+        self._began = self._written = time.monotonic()
+
+    def __call__(self, step: int, text: str) -> None:
+        now = time.monotonic()
+        if now - self._written < _LINE_SECONDS:
+            return
+        self._written = now
+        left = (now - self._began) / max(1, step - self._done) * (self._total - step)
+        print(f"{self._name} {step}/{self._total} {text}, {left:.0f} s left", file=sys.stderr, flush=True)

@@ -17,7 +17,9 @@ from agentq.types import Message
 from agentq_envs.webshop.goals import Goal
 from agentq_envs.webshop.history import History
 from agentq_envs.webshop.loading import shared_server, shop_files
+from agentq_envs.webshop.lookahead import Lookahead
 from agentq_envs.webshop.nouns import NounTagger
+from agentq_envs.webshop.prompt import compact_prompt
 from agentq_envs.webshop.render import MODES, ObservationMode
 from agentq_envs.webshop.server import GoalSettings, WebShopServer
 from agentq_envs.webshop.session import Session
@@ -32,7 +34,7 @@ class Snapshot:
 
     task: str
     session: Session
-    steps: int
+    actions: tuple[str, ...]
     history: History
     ended: bool
     truncated: bool
@@ -66,7 +68,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         max_steps: int | None = DEFAULT_MAX_STEPS,  # None: no limit
         noun_tagger: str | NounTagger = "auto",
         reveal_goal: bool = False,  # put the goal into info, for experts and oracles
-        prompt: Callable[[WebShopEnv], Sequence[Message]] | None = None,  # fills info["messages"]
+        prompt: Callable[[WebShopEnv], Sequence[Message]] | None = None,  # info["messages"]; None: compact
         render_mode: str | None = None,
     ) -> None:
         if observation_mode not in MODES:
@@ -85,16 +87,17 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self.mode: ObservationMode = observation_mode
         self.max_steps = max_steps
         self.reveal_goal = reveal_goal
-        self.prompt = prompt
+        self.prompt = compact_prompt if prompt is None else prompt
         self.render_mode = render_mode
         self.action_space = AnyText()
         self.observation_space = AnyText()
         self._history = History(num_prev_obs, num_prev_actions)
         self._session: Session | None = None
         self._generator: np.random.Generator | None = None
-        self._steps = 0
+        self._actions: tuple[str, ...] = ()
         self._ended = False
         self._truncated = False
+        self._lookahead: Lookahead | None = None
 
     @property
     def _np_random(self) -> np.random.Generator | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -129,7 +132,17 @@ class WebShopEnv(gymnasium.Env[str, str]):
     @property
     def steps(self) -> int:
         """Actions taken in this episode."""
-        return self._steps
+        return len(self._actions)
+
+    @property
+    def steps_left(self) -> int:
+        """Actions left before the episode is truncated; without a limit a thousand."""
+        return 1000 if self.max_steps is None else self.max_steps - self.steps
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions of this episode, oldest first."""
+        return self._actions
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -147,7 +160,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self._session = self.server.start(
             index, seed=seed if seed is not None else int(self.np_random.integers(2**32))
         )
-        self._steps = 0
+        self._actions = ()
         self._ended = self._truncated = False
         observation = self.server.observe(self._session, self.mode)
         self._history = self._history.begun(observation)
@@ -174,9 +187,9 @@ class WebShopEnv(gymnasium.Env[str, str]):
                 {**self._info(), "legal": False},
             )
         outcome = self.server.act(session, action)
-        self._steps += 1
+        self._actions = (*self._actions, action)
         terminated = outcome.done
-        self._truncated = not terminated and self.max_steps is not None and self._steps >= self.max_steps
+        self._truncated = not terminated and self.max_steps is not None and self.steps >= self.max_steps
         self._ended = terminated or self._truncated
         self._history = self._history.after(action, self.server.observe(session, self.mode))
         info = self._info()
@@ -192,7 +205,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         return Snapshot(
             task=self.task,
             session=self.session.copy(),
-            steps=self._steps,
+            actions=self._actions,
             history=self._history,
             ended=self._ended,
             truncated=self._truncated,
@@ -208,11 +221,21 @@ class WebShopEnv(gymnasium.Env[str, str]):
         if not same or self.server.task_id(session.goal_index) != snapshot.task:
             session.goal_index = self.server.goal_index(snapshot.task)
         self._session = session
-        self._steps = snapshot.steps
+        self._actions = snapshot.actions
         self._history = snapshot.history
         self._ended = snapshot.ended
         self._truncated = snapshot.truncated
         return self._history.text(), self._info()
+
+    def lookahead(self, actions: Sequence[str]) -> list[float]:
+        """Value of each action when the rest is played as well as possible (privileged: reads the goal).
+
+        Discounted with ``lookahead.GAMMA`` per step, limited to the steps that are left. The state of the
+        episode is not changed.
+        """
+        if self._lookahead is None or self._lookahead.goal is not self.goal:
+            self._lookahead = Lookahead(self.server, self.goal)
+        return self._lookahead.action_values(self.session, actions, self.steps_left)
 
     def render(self) -> str:  # type: ignore[override]
         """The current page as text."""
@@ -242,8 +265,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         }
         if self.reveal_goal:
             info["goal"] = self.goal
-        if self.prompt is not None:
-            info["messages"] = tuple(self.prompt(self))
+        info["messages"] = tuple(self.prompt(self))
         return info
 
 

@@ -1,0 +1,224 @@
+"""Train a small causal LM to shop, from demonstrations of mixed quality on generated catalogues.
+
+The story: shoppers with real habits leave sessions on several generated shops; a tokenizer is trained on
+what they saw; a Qwen3 of 1.8 M weights learns to do as they did; its sampled and greedy score on validation
+tasks of a shop it never saw is measured and written into its card.
+
+    accelerate launch recipes/train_policy.py --output runs/policy
+
+The model that `agentq_data` ships was made by this command with its defaults. With --catalogue given, the
+sessions come from the training panel of that official catalogue alone.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentq.config import load_config, to_yaml
+
+if TYPE_CHECKING:
+    from agentq.backbones import Backbone
+    from agentq.training.branching import BranchingExample
+    from agentq.training.supervised import SupervisedFit
+    from agentq_envs.webshop.demonstrations import Demonstration
+    from agentq_envs.webshop.env import WebShopEnv
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The model trained from scratch."""
+
+    vocabulary: int = 3000
+    hidden: int = 160
+    intermediate: int = 448
+    layers: int = 4
+    heads: int = 5
+
+
+@dataclass(frozen=True)
+class Shops:
+    """Where sessions and validation tasks come from."""
+
+    products: Path | None = None  # official product file; none: generated catalogues
+    attributes: Path | None = None  # official attribute file
+    train_panel: str = "embedded-train"  # tasks to learn from; a name or a panel file
+    validation_panel: str = "embedded-validation"  # tasks to measure on
+    further: int = 11  # more generated catalogues (seeds 1, 2, ...), all of their tasks
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of this recipe."""
+
+    output: Path = Path("runs/policy")  # receives model/ with its card, and checkpoints
+    sessions: int = 12000  # demonstrations in all
+    draws: int = 3  # actions of the same shopper imitated per state
+    keep: float = 0.5  # share of a session's steps that is learnt
+    epochs: int = 1
+    token_budget: int = 8192  # padded tokens per optimiser step
+    learning_rate: float = 2e-3
+    warmup: int = 100  # optimiser steps
+    validation_episodes: int = 300
+    seed: int = 0
+    shops: Shops = field(default_factory=Shops)
+    shape: ModelShape = field(default_factory=ModelShape)
+
+
+def main() -> None:
+    """Demonstrations -> tokenizer -> imitation -> validation -> model folder with its card."""
+    config = load_config(Config)
+    config.output.mkdir(parents=True, exist_ok=True)
+    (config.output / "config.yaml").write_text(to_yaml(config))
+
+    began = time.time()
+    backbone = new_model(tokenizer_of_sessions(config), config)
+    examples = [example for session in sessions(config, config.sessions) for example in imitation(session, backbone)]
+    print(f"{len(examples)} states to imitate after {time.time() - began:.0f} s", flush=True)
+
+    fit = learn(backbone, examples, config)
+    folder = config.output / "model"
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+
+    scores = validate(backbone, config)
+    write_card(folder, config, fit, scores, len(examples))
+    print(json.dumps(scores, indent=2), flush=True)
+
+
+def sessions(config: Config, count: int, seed: int = 0) -> Iterator[Demonstration]:
+    """Sessions spread evenly over the shops, each on a task drawn without replacement."""
+    from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
+
+    settings = DemonstrationSettings(draws=config.draws, keep=config.keep)
+    shops = training_shops(config.shops)
+    for env, tasks in shops:
+        share = random.Random(f"{config.seed} {seed}").sample(tasks, min(len(tasks), -(-count // len(shops))))
+        yield from play_all(env, share, config.seed + seed, settings)
+
+
+def training_shops(shops: Shops) -> list[tuple[WebShopEnv, list[str]]]:
+    """Environments with the tasks that may be learnt from; no validation or test task is among them."""
+    from agentq_envs.webshop.env import WebShopEnv
+    from agentq_envs.webshop.panels import load_panel
+
+    main = WebShopEnv(shops.products, shops.attributes)
+    found = [(main, list(load_panel(shops.train_panel, main.server).tasks))]
+    if shops.products is None:
+        for seed in range(1, shops.further + 1):
+            env = WebShopEnv(catalogue_seed=seed)
+            found.append((env, env.server.task_ids))
+    return found
+
+
+def tokenizer_of_sessions(config: Config) -> Any:
+    """A tokenizer trained on the prompts and actions of a few sessions of every shop."""
+    from agentq.backbones.tiny import train_tokenizer
+
+    texts = (
+        text
+        for session in sessions(config, min(config.sessions, 2000), seed=1)
+        for step in session.steps
+        for text in (str(step.messages[-1]["content"]), step.action)
+    )
+    return train_tokenizer(texts, config.shape.vocabulary)
+
+
+def new_model(tokenizer: Any, config: Config) -> Backbone:
+    """The untrained causal LM."""
+    from agentq.backbones.tiny import TinySettings, new_backbone
+
+    shape = config.shape
+    settings = TinySettings(shape.vocabulary, shape.hidden, shape.intermediate, shape.layers, shape.heads)
+    return new_backbone(tokenizer, settings)
+
+
+def imitation(session: Demonstration, backbone: Backbone) -> Iterator[BranchingExample]:
+    """One example per step: the prompt, and every drawn action weighted by how often it was drawn."""
+    from agentq.training.branching import Branch, BranchingExample
+
+    for step in session.steps:
+        branches: list[Branch] = []
+        for action in dict.fromkeys(step.draws):
+            ids = tuple(backbone.action_ids(action))
+            branches.append(Branch(ids, (step.draws.count(action) / len(step.draws),) * len(ids)))
+        yield BranchingExample(tuple(backbone.prompt_ids(step.messages)), tuple(branches))
+
+
+def learn(backbone: Backbone, examples: Sequence[BranchingExample], config: Config) -> SupervisedFit:
+    """Next-token cross entropy on the actions."""
+    from agentq.training.settings import TrainingSettings
+    from agentq.training.supervised import steps_per_epoch, tune_backbone
+
+    stride = max(2, len(examples) // 400)
+    held, fitting = examples[::stride], [e for i, e in enumerate(examples) if i % stride]
+    settings = TrainingSettings(
+        learning_rate=config.learning_rate, warmup=config.warmup, checkpoint_every=200, seed=config.seed
+    )
+    steps = config.epochs * steps_per_epoch(fitting, config.token_budget, settings)
+    return tune_backbone(
+        backbone,
+        fitting,
+        replace(settings, steps=steps),
+        config.output / "training",
+        token_budget=config.token_budget,
+        validation=held,
+        full=True,
+    )
+
+
+def validate(backbone: Backbone, config: Config) -> dict[str, float]:
+    """Mean score and success of sampling and of greedy decoding on validation tasks."""
+    from agentq.agent import Agent
+    from agentq.policies.huggingface import HuggingFacePolicy
+    from agentq.selectors.first import First
+    from agentq_envs.webshop.env import WebShopEnv
+    from agentq_envs.webshop.panels import load_panel
+    from agentq_eval.rollouts import AgentDecider, Episode, run_episodes
+
+    shared = WebShopEnv(config.shops.products, config.shops.attributes).server
+    tasks = load_panel(config.shops.validation_panel, shared).tasks[: config.validation_episodes]
+    scores: dict[str, float] = {}
+    for name, temperature in (("sampled", 1.0), ("greedy", 0.0)):
+        policy = HuggingFacePolicy(backbone, temperature=temperature, max_new_tokens=48)
+        decider = AgentDecider(Agent(policy, First(), n=1, on_invalid="execute"))
+        episodes = [Episode(task, 0) for task in tasks]
+        played = list(run_episodes(lambda: WebShopEnv(server=shared), episodes, decider))
+        scores[f"{name} score"] = sum(p.score for p in played) / len(played)
+        scores[f"{name} success"] = sum(p.success for p in played) / len(played)
+    return scores
+
+
+def write_card(
+    folder: Path, config: Config, fit: SupervisedFit, scores: dict[str, float], states: int
+) -> None:
+    """The model's card: what it is, data, command, seed and measured scores."""
+    shape, measured = config.shape, "\n".join(f"- {name}: {value:.3f}" for name, value in scores.items())
+    data = config.shops.products or f"the embedded shop and {config.shops.further} more generated shops"
+    (folder / "README.md").write_text(
+        f"""# A small shopping policy
+
+A Qwen3 causal LM with {shape.layers} layers of width {shape.hidden} and a vocabulary of {shape.vocabulary},
+trained from scratch by `recipes/train_policy.py` to imitate shoppers of mixed quality in WebShop. It is made
+for tests, demonstrations and comparisons of critics, not for shopping.
+
+- Data: {config.sessions} scripted sessions ({states} states, {config.draws} drawn actions each) in {data}.
+- Tasks: `{config.shops.train_panel}`; tasks of `{config.shops.validation_panel}` and of test are not among them.
+- Training: {fit.training.steps} steps of {config.token_budget} tokens, learning rate {config.learning_rate},
+  seed {config.seed}; held-out loss {fit.loss:.3f} nats per action token.
+- Command: `accelerate launch recipes/train_policy.py`; every option stands in `config.yaml` beside the model.
+
+Measured on {config.validation_episodes} validation tasks, one candidate per step:
+
+{measured}
+"""
+    )
+
+
+if __name__ == "__main__":
+    main()
