@@ -59,7 +59,9 @@ class DemonstrationSettings:
     gamma: float = 0.9  # discount of values per step
 
 
-def play(env: WebShopEnv, task: str, seed: int, settings: DemonstrationSettings | None = None) -> Demonstration:
+def play(
+    env: WebShopEnv, task: str, seed: int, settings: DemonstrationSettings | None = None
+) -> Demonstration:
     """One session of a shopper whose habits are drawn from ``seed``."""
     settings = settings or DemonstrationSettings()
     rng = random.Random(f"shopper {task} {seed}")

@@ -44,7 +44,7 @@ class Lookahead:
         return values
 
     def value(self, session: Session, steps: int) -> float:
-        """Best discounted reward within ``steps`` actions; a purchase by the very next one is worth its reward."""
+        """Best discounted reward within ``steps`` actions; a purchase by the next one counts in full."""
         if session.page == "done" or steps <= 0:
             return 0.0
         anew = self._search(steps) if session.page == "search" else self.gamma * self._search(steps - 1)
@@ -82,7 +82,9 @@ class Lookahead:
     def _item(self, asin: str, chosen: Mapping[str, str], steps: int) -> float:
         """Best purchase of a product on whose page we are, by number of option clicks before it."""
         rewards = self._purchases(asin, chosen)
-        return max((self.gamma**clicks * reward for clicks, reward in enumerate(rewards[:steps])), default=0.0)
+        return max(
+            (self.gamma**clicks * reward for clicks, reward in enumerate(rewards[:steps])), default=0.0
+        )
 
     def _purchases(self, asin: str, chosen: Mapping[str, str]) -> list[float]:
         """Best reward after exactly 0, 1, 2, ... option clicks.
