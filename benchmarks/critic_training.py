@@ -5,16 +5,16 @@
 Both sides train the same heads (the very same tensors) on the same 256 synthetic transitions in one process,
 alternating one step of 128 transitions each; process CPU time, medians over the repetitions.
 
-reference     the released loop, re-created from its formulas: text re-encoded by trainable encoders in each
-of
-              three forward passes, four heads in both target passes, every candidate vector collated, 4
-              micro-batches of 32 with gradient clipping after each, unfused Adam, Polyak by parameter.
-              Tokenised in advance, which favours it.
+reference     the released loop, re-created from its formulas: text re-encoded by trainable encoders in
+              each of three forward passes, four heads in both target passes, every candidate vector
+              collated, 4 micro-batches of 32 with gradient clipping after each, unfused Adam, Polyak by
+              parameter. Tokenised in advance, which favours it.
 as shipped    the same with anomaly detection on and an equally long validation pass.
 same batching ``agentq.objectives.critic_step`` on cached text vectors with the reference's targets (Q' at the
               logged action, V' at the next state), 4 micro-batches of 32, clipped once.
-with Q'       the same in one batch of 128. default       one batch of 128 with ``StepSettings``' defaults:
-V is fitted to the current Q, so Q' is not needed.
+with Q'       the same in one batch of 128.
+default       one batch of 128 with ``StepSettings``' defaults: V is fitted to the current Q, so Q' is not
+              needed.
 
 The text encoders are random RoBERTa of 2 layers x 64 instead of three RoBERTa-base, so that all fits a small
 machine; the other widths are the released ones (image 2816, candidate vector 4096; 111.5 M parameters). Small
@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import statistics
 import sys
 import time
@@ -44,6 +43,7 @@ from torch.utils.data import default_collate
 from agentq.objectives.critic_step import StepSettings, TransitionBatch, critic_step
 from agentq.objectives.polyak import target_copy
 from agentq.objectives.wide_linear import WideLinear
+from agentq_eval.figures import Figure, print_figures
 
 IMAGE, CANDIDATE, TEXT, K = 2816, 4096, 64, 16  # stacked screenshots, VLM vector, text vector, candidates
 TRANSITIONS, MICRO, ACCUMULATION = 256, 32, 4
@@ -286,20 +286,16 @@ def measure(repetitions: int) -> dict[str, list[float]]:
     return rates
 
 
-def figures(rates: dict[str, list[float]]) -> list[dict[str, object]]:
+def figures(rates: dict[str, list[float]]) -> list[Figure]:
     """Ratios of medians with their targets."""
     median = {name: statistics.median(values) for name, values in rates.items() if values}
     reference = (
         f"released Digi-Q update without anomaly detection, {median['reference']:.2f} transitions/CPU-s"
     )
     return [
-        {
-            "name": f"critic_training_speedup_{label}",
-            "value": round(median[arm] / median["reference"], 2),
-            "target": goal,
-            "better": "higher",
-            "reference": reference,
-        }
+        Figure(
+            f"critic_training_speedup_{label}", median[arm] / median["reference"], goal, "higher", reference
+        )
         for label, arm, goal in (("default", "default", 9.0), ("same_batching", "same batching", 3.5))
     ]
 
@@ -313,10 +309,6 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     rates = measure(options.repetitions)
-    found = figures(rates)
-    if options.json:
-        print(json.dumps({"figures": found}))
-        return
     for name, values in rates.items():
         if values:
             middle, spread = statistics.median(values), f"{min(values):.2f} to {max(values):.2f}"
@@ -325,9 +317,8 @@ def main() -> None:
                 for other in ("reference", "as shipped")
                 if rates[other]
             )
-            print(f"{name:13} {middle:7.2f} transitions/CPU-s ({spread}{against})")
-    for figure in found:
-        print(f"{figure['name']}: {figure['value']} (target {figure['target']})")
+            print(f"{name:13} {middle:7.2f} transitions/CPU-s ({spread}{against})", file=sys.stderr)
+    print_figures(figures(rates), options.json)
 
 
 if __name__ == "__main__":

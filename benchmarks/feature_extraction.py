@@ -10,7 +10,6 @@ only. Only real tokens count, so padding is lost time. Both run in turn, on fres
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -25,6 +24,7 @@ from agentq.backbones.tiny import TinySettings, new_backbone, train_tokenizer
 from agentq.features import FeatureExtractor, FeatureStore, extract_log
 from agentq.features.batches import evaluating, length_batches
 from agentq.features.extract import Pair, decoder_of
+from agentq_eval.figures import Figure, print_figures
 
 TARGET = 0.85  # of the plain forward's tokens per second
 WORDS = ["red", "blue", "mug", "shirt", "cotton", "price", "rating", "search", "back", "next", "item", "buy"]
@@ -75,15 +75,10 @@ def main() -> None:
         parser.add_argument(flag, type=int, default=getattr(Options, name), dest=name)
     arguments = vars(parser.parse_args())
     as_json = arguments.pop("json")
-    figures = measure(Options(**arguments))
-    if as_json:
-        print(json.dumps({"figures": figures}))
-        return
-    for figure in figures:
-        print(f"{figure['name']}: {figure['value']:.3f} (target {figure['target']}) {figure['reference']}")
+    print_figures(measure(Options(**arguments)), as_json)
 
 
-def measure(options: Options) -> list[dict[str, object]]:
+def measure(options: Options) -> list[Figure]:
     """Alternated rounds of extraction, extraction into a store, and the reference."""
     backbone = make_backbone(options)
     extractor = FeatureExtractor(backbone, batch_tokens=options.batch_tokens)
@@ -105,7 +100,7 @@ def measure(options: Options) -> list[dict[str, object]]:
     return figures_of(rounds[1:], options)
 
 
-def figures_of(rounds: list[Round], options: Options) -> list[dict[str, object]]:
+def figures_of(rounds: list[Round], options: Options) -> list[Figure]:
     """Medians over rounds of the share of the plain forward's tokens per second."""
     note = (
         f"plain forward without padding, {1 / statistics.median(r.plain.wall for r in rounds):.0f} tokens/s; "
@@ -119,10 +114,7 @@ def figures_of(rounds: list[Round], options: Options) -> list[dict[str, object]]
         "feature_extraction_with_store_wall_share": [r.plain.wall / r.stored.wall for r in rounds],
         "feature_extraction_with_store_cpu_share": [r.plain.cpu / r.stored.cpu for r in rounds],
     }
-    return [
-        {"name": k, "value": statistics.median(v), "target": TARGET, "better": "higher", "reference": note}
-        for k, v in ratios.items()
-    ]
+    return [Figure(name, statistics.median(of), TARGET, "higher", note) for name, of in ratios.items()]
 
 
 def make_backbone(options: Options) -> Backbone:

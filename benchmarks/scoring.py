@@ -9,7 +9,6 @@ With L prompt tokens and N candidates of a tokens, the bound on the ratio is N (
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from agentq.backbones import Backbone, BackboneConfig
 from agentq.scoring import one_by_one, score_features
+from agentq_eval.figures import Figure, print_figures
 
 TARGET_SHARE = 0.8  # of the bound
 
@@ -54,15 +54,10 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=Options.layers)
     arguments = parser.parse_args()
     options = Options(repeats=arguments.repeats, hidden=arguments.hidden, layers=arguments.layers)
-    figures = measure(options)
-    if arguments.json:
-        print(json.dumps({"figures": figures}))
-        return
-    for figure in figures:
-        print(f"{figure['name']}: {figure['value']:.3f} (target {figure['target']}) {figure['reference']}")
+    print_figures(measure(options), arguments.json)
 
 
-def measure(options: Options) -> list[dict[str, object]]:
+def measure(options: Options) -> list[Figure]:
     """The figures, from alternated calls of both sides."""
     backbone = make_backbone(options)
     generator = torch.Generator().manual_seed(options.seed)
@@ -91,10 +86,10 @@ def measure(options: Options) -> list[dict[str, object]]:
         f"{torch.get_num_threads()} threads, bound {bound:.2f}, largest difference {difference:.1e}"
     )
     return [
-        _figure("scoring_cpu_speedup_share_of_bound", cpu / bound, TARGET_SHARE, note),
-        _figure("scoring_wall_speedup_share_of_bound", wall / bound, TARGET_SHARE, note),
-        _figure("scoring_cpu_speedup", cpu, round(TARGET_SHARE * bound, 2), note),
-        _figure("scoring_wall_speedup", wall, round(TARGET_SHARE * bound, 2), note),
+        Figure("scoring_cpu_speedup_share_of_bound", cpu / bound, TARGET_SHARE, "higher", note),
+        Figure("scoring_wall_speedup_share_of_bound", wall / bound, TARGET_SHARE, "higher", note),
+        Figure("scoring_cpu_speedup", cpu, round(TARGET_SHARE * bound, 2), "higher", note),
+        Figure("scoring_wall_speedup", wall, round(TARGET_SHARE * bound, 2), "higher", note),
     ]
 
 
@@ -128,10 +123,6 @@ def clocked(call: Callable[[], object]) -> Seconds:
     cpu, wall = time.process_time(), time.perf_counter()
     call()
     return Seconds(time.process_time() - cpu, time.perf_counter() - wall)
-
-
-def _figure(name: str, value: float, target: float, reference: str) -> dict[str, object]:
-    return {"name": name, "value": value, "target": target, "better": "higher", "reference": reference}
 
 
 if __name__ == "__main__":

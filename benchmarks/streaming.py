@@ -4,8 +4,8 @@
 
 Made features (256 dims for (state, action) and for states) are written to disk once; a child process
 trains the default TD objective on them with ``fit_heads`` and reports its own peak resident memory. The
-throughput on all rows is compared with that on the first ``--small`` rows in turns (A/B, several rounds, medians of
-ratios), so that a busy machine slows both alike.
+throughput on all rows is compared with that on the first ``--small`` rows in turns (A/B, several rounds,
+medians of ratios), so that a busy machine slows both alike.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from typing import Any
 
 import numpy as np
 
+from agentq_eval.figures import Figure, print_figures
+
 DIMS = 256
 BATCH = 256
 ROUNDS = 6
 STEPS = 130  # of a round: one pool of the large run
 MEMORY_GIB = 1.5
+RATIO = 0.9  # of the throughput on few rows
 LENGTH = 8  # steps of a made episode
 
 
@@ -115,7 +118,7 @@ class Shifted:
 def main() -> None:
     """Write features, run the child, print figures."""
     parser = argparse.ArgumentParser(description="Critic training on features that do not fit.")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--small", type=int, default=50_000)
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
@@ -132,38 +135,21 @@ def main() -> None:
     record = json.loads(done.stdout.splitlines()[-1])
     ratio = statistics.median(s / b for s, b in zip(record["small"], record["large"], strict=True))
     rate = BATCH / statistics.median(record["large"])
-    name = f"{options.rows:,} transitions x {DIMS} dims, {options.dtype}"
+    disk = 2 * options.rows * DIMS * np.dtype(options.dtype).itemsize / 2**30
+    data = f"{options.rows:,} transitions x {DIMS} dims, {options.dtype}"
+    on_few = f"the same training on the first {options.small:,} of {data}, in turns"
     figures = [
-        {
-            "name": f"throughput on {name} / on {options.small:,}",
-            "value": round(ratio, 3),
-            "target": 0.9,
-            "better": "higher",
-            "reference": f"the same training on the first {options.small:,} rows, in turns",
-        },
-        {
-            "name": f"peak resident memory, {name} (GiB)",
-            "value": round(record["peak_gib"], 3),
-            "target": MEMORY_GIB,
-            "better": "lower",
-            "reference": "the two feature matrices on disk: "
-            f"{2 * options.rows * DIMS * np.dtype(options.dtype).itemsize / 2**30:.2f} GiB",
-        },
-        {
-            "name": "transitions per second, one thread",
-            "value": round(rate),
-            "target": None,
-            "better": "higher",
-            "reference": "none; for information",
-        },
+        Figure("streaming_throughput_ratio", ratio, RATIO, "higher", on_few),
+        Figure(
+            "streaming_peak_resident_gib",
+            record["peak_gib"],
+            MEMORY_GIB,
+            "lower",
+            f"two feature matrices of {disk:.2f} GiB on disk: {data}",
+        ),
+        Figure("streaming_transitions_per_second", rate, None, "higher", "one thread; for information"),
     ]
-    if options.json:
-        print(json.dumps({"figures": figures}))
-        return
-    for figure in figures:
-        print(
-            f"{figure['name']}: {figure['value']} (target {figure['target']}, {figure['better']} is better)"
-        )
+    print_figures(figures, options.json)
 
 
 if __name__ == "__main__":

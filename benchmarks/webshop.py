@@ -10,14 +10,13 @@ repetitions. Every episode has another goal and another query, so searches and p
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -25,25 +24,12 @@ import gymnasium
 import agentq_envs  # noqa: F401 - registers the environment
 from agentq_envs.webshop.env import WebShopEnv
 from agentq_envs.webshop.loading import forget_servers
+from agentq_eval.figures import Figure, print_figures
 
-# The official text environment with real pyserini search, 1,000 products, the same shape of harness, on a
-# 2-core machine shared with other jobs; its better (lighter load) figures.
-REFERENCE_STEPS = 26.9
-REFERENCE_RESETS = 118.0
-REFERENCE_START_SECONDS = 0.6
+# Measured once on a 2-core machine shared with other jobs; its better (lighter load) figures.
+OFFICIAL = "{} of the official text environment with real pyserini search, 1,000 products, same harness"
 RESETS = 2_000  # of a repetition; the reference harness, 100 times slower, had 200
 EPISODES = 50  # of a repetition, 8 steps each
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number; `reference` is what it is compared with, where there is such a thing."""
-
-    name: str
-    value: float
-    target: float | None
-    better: str  # "higher" or "lower"
-    reference: float | None
 
 
 @dataclass(frozen=True)
@@ -138,16 +124,20 @@ def measure(options: dict[str, Any], repetitions: int) -> list[Figure]:
     bare = speeds(WebShopEnv(**options), repetitions, 0)
     made = speeds(gymnasium.make("agentq/WebShop-v0", **options), repetitions, 500)
     names = ("search", "open_item", "features", "back", "description", "back_again", "option", "buy")
+    steps, resets = OFFICIAL.format("26.9"), OFFICIAL.format("118")
+    further = further_environment_kilobytes(options)
     return [
-        Figure("env_steps_per_second", made.steps_per_second, 3_000, "higher", REFERENCE_STEPS),
-        Figure("resets_per_second", made.resets_per_second, 20_000, "higher", REFERENCE_RESETS),
-        Figure("bare_env_steps_per_second", bare.steps_per_second, 3_000, "higher", REFERENCE_STEPS),
-        Figure("bare_resets_per_second", bare.resets_per_second, 20_000, "higher", REFERENCE_RESETS),
-        Figure("server_start_seconds", start, 1.5, "lower", REFERENCE_START_SECONDS),
-        Figure("import_seconds", import_seconds(), None, "lower", 3.6),
-        Figure("further_environment_kilobytes", further_environment_kilobytes(options), 200, "lower", None),
+        Figure("env_steps_per_second", made.steps_per_second, 3_000, "higher", steps),
+        Figure("resets_per_second", made.resets_per_second, 20_000, "higher", resets),
+        Figure("bare_env_steps_per_second", bare.steps_per_second, 3_000, "higher", steps),
+        Figure("bare_resets_per_second", bare.resets_per_second, 20_000, "higher", resets),
+        Figure("server_start_seconds", start, 1.5, "lower", OFFICIAL.format("0.6")),
+        Figure("import_seconds", import_seconds(), None, "lower", OFFICIAL.format("3.6")),
+        Figure(
+            "further_environment_kilobytes", further, 200, "lower", "an environment on the same catalogue"
+        ),
         *(
-            Figure(f"{name}_microseconds", value, None, "lower", None)
+            Figure(f"{name}_microseconds", value, None, "lower", "for information")
             for name, value in zip(names, made.step_microseconds, strict=True)
         ),
     ]
@@ -170,14 +160,7 @@ def main() -> None:
         "observation_mode": arguments.observation_mode,
         "noun_tagger": "rules",
     }
-    figures = measure(options, arguments.repetitions)
-    if arguments.json:
-        print(json.dumps({"figures": [asdict(figure) for figure in figures]}))
-        return
-    for figure in figures:
-        target = "" if figure.target is None else f"  target {figure.target:,.10g}"
-        reference = "" if figure.reference is None else f"  reference {figure.reference:,.10g}"
-        print(f"{figure.name:32} {figure.value:12,.2f}{target}{reference}")
+    print_figures(measure(options, arguments.repetitions), arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Product search at scale: streamed build, index size, and milliseconds a query on a memory-mapped index.
 
-The catalogue (the official file given with --data, or one that AgentQ generates) is repeated under new ASINs until
-it has --products entries. Result caching is off. Queries are those of the reference vectors when --data has them,
-else product titles cut to 60 characters, one in ten.
+The catalogue (the official file given with --data, or one that AgentQ generates) is repeated under new ASINs
+until it has --products entries. Result caching is off. Queries are those of the reference vectors when
+--data has them, else product titles cut to 60 characters, one in ten.
 
     python benchmarks/webshop_search.py [--data DIR] [--products 100000] [--json]
 """
@@ -17,27 +17,16 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from agentq_envs.webshop.search.index import SearchIndex, document_text
+from agentq_eval.figures import Figure, print_figures
 
-# Measured once on a 2-core machine shared with other jobs, 1,000 products: the official engine's warm search call,
-# and a plain Python BM25 that builds its index in memory.
-REFERENCE_QUERY_MS = 20.0
-REFERENCE_BUILD_SECONDS = 4.5
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number; `reference` is what it is compared with, where there is such a thing."""
-
-    name: str
-    value: float
-    target: float | None
-    better: str  # "higher" or "lower"
-    reference: float | None
+# Measured once on a 2-core machine shared with other jobs, 1,000 products: the official engine's warm search
+# call, and a plain Python BM25 that builds its index in memory.
+OFFICIAL = "20 ms a warm search of the official engine, 1,000 products"
+PLAIN = "4.5 s of a plain BM25 in Python, 1,000 products"
 
 
 def catalogue(data: Path | None) -> list[dict[str, Any]]:
@@ -111,17 +100,17 @@ def measure(data: Path | None, products: int) -> list[Figure]:
         index = SearchIndex.open(directory, cache_size=0)
         open_seconds = time.perf_counter() - started
         large_ms = query_milliseconds(index, searches)
-    few, many = (f"search, {count:,} products" for count in (len(texts), products))
+    few, many = f"{len(texts):,} products", f"{products:,} products"
     return [
-        Figure(f"{few}: index in memory, s", small_seconds, 0.8, "lower", REFERENCE_BUILD_SECONDS),
-        Figure(f"{few}: median ms a query", statistics.median(small_ms), 2.0, "lower", REFERENCE_QUERY_MS),
-        Figure(f"{few}: ms a repeated query", statistics.median(cached_ms), 0.3, "lower", REFERENCE_QUERY_MS),
-        Figure(f"{many}: median ms a query", statistics.median(large_ms), 10.0, "lower", None),
-        Figure(f"{many}: slowest ms a query", max(large_ms), None, "lower", None),
-        Figure(f"{many}: streamed build, s", build_seconds, None, "lower", None),
-        Figure(f"{many}: peak resident memory after the build, MiB", peak_mib, None, "lower", None),
-        Figure(f"{many}: index size, MB", size / 1e6, None, "lower", None),
-        Figure(f"{many}: open and verify, s", open_seconds, None, "lower", None),
+        Figure("search_memory_index_seconds", small_seconds, 0.8, "lower", f"{few}; {PLAIN}"),
+        Figure("search_small_median_ms", statistics.median(small_ms), 2.0, "lower", f"{few}; {OFFICIAL}"),
+        Figure("search_repeated_ms", statistics.median(cached_ms), 0.3, "lower", f"{few}; {OFFICIAL}"),
+        Figure("search_large_median_ms", statistics.median(large_ms), 10.0, "lower", f"{many}; {OFFICIAL}"),
+        Figure("search_large_slowest_ms", max(large_ms), None, "lower", many),
+        Figure("search_streamed_build_seconds", build_seconds, None, "lower", many),
+        Figure("search_peak_resident_after_build_mib", peak_mib, None, "lower", many),
+        Figure("search_index_mb", size / 1e6, None, "lower", many),
+        Figure("search_open_and_verify_seconds", open_seconds, None, "lower", many),
     ]
 
 
@@ -132,13 +121,7 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=100_000, help="catalogue size, reached by repetition")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args()
-    figures = measure(options.data, options.products)
-    if options.json:
-        print(json.dumps({"figures": [asdict(figure) for figure in figures]}))
-        return
-    for figure in figures:
-        goal = f"target {figure.target:g}" if figure.target is not None else ""
-        print(f"{figure.name:<65} {figure.value:10.3f}  {goal}")
+    print_figures(measure(options.data, options.products), options.json)
 
 
 if __name__ == "__main__":

@@ -106,8 +106,19 @@ def test_public_surface_is_what_is_listed() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_are_typed_and_their_init_is_light(package: str) -> None:
+    # Importing agentq_envs registers its environments, which is all that it needs Gymnasium for.
+    needed = {"agentq_envs": {"gymnasium"}}.get(package, set[str]())
     assert (PACKAGES[package] / "py.typed").is_file()
-    assert not imported_by(f"import {package}") & HEAVY
+    assert imported_by(f"import {package}") & HEAVY == needed
+
+
+GROUPS: dict[str, dict[str, str]] = PROJECT["entry-points"]
+POINTS = [metadata.EntryPoint(name, path, group) for group in GROUPS for name, path in GROUPS[group].items()]
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: f"{point.group}.{point.name}")
+def test_entry_points_lead_somewhere(point: metadata.EntryPoint) -> None:
+    assert point.load() is not None
 
 
 def top_level_imports(path: Path) -> set[str]:
@@ -132,6 +143,14 @@ def test_every_import_is_a_declared_dependency() -> None:
             if not owners & declared and not is_test_module:
                 undeclared[name] = str(path.relative_to(ROOT))
     assert undeclared == {}
+
+
+def test_licences_of_others_are_in_the_wheel() -> None:
+    assert PROJECT["license-files"] == ["LICENSE", "NOTICE"]
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    colors = ROOT / "envs" / "agentq_envs" / "webshop" / "colors.py"
+    assert str(colors.relative_to(ROOT).relative_to("envs")) in notice
+    assert "Copyright (c) 2023 Princeton Natural Language Processing" in notice
 
 
 def test_constraints_pin_what_is_required() -> None:

@@ -154,6 +154,7 @@ class Backbone:
         for position, message in enumerate(messages):
             if not isinstance(message.get("content"), str):
                 raise BackboneError(
-                    f"message {position} ({message.get('role')!r}) holds {type(message.get('content')).__name__} "
-                    f"content, but {self.config.name!r} was loaded as a text model. Render the observation as text."
+                    f"message {position} ({message.get('role')!r}) holds "
+                    f"{type(message.get('content')).__name__} content, but {self.config.name!r} was loaded "
+                    "as a text model. Render the observation as text."
                 )

@@ -37,8 +37,8 @@ def load_backbone(config: BackboneConfig) -> Backbone:
         model = loader.from_pretrained(path, **options)
     except (OSError, ValueError) as error:
         raise BackboneError(
-            f"could not load backbone {config.name!r} as {config.kind}: {error}. Expected a model folder with "
-            "config.json, or a hub name and a network; `embedded` is always available."
+            f"could not load backbone {config.name!r} as {config.kind}: {error}. Expected a model folder "
+            "with config.json, or a hub name and a network; `embedded` is always available."
         ) from error
     if config.quantization == "none":
         model = model.to(_device(config.device))

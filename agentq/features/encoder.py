@@ -105,8 +105,9 @@ class TextEncoder:
             return rows
         if self.truncation == "error":
             raise FeatureError(
-                f"text {texts[long[0]][:60]!r}... has {len(rows[long[0]])} tokens, {self.backbone.config.name!r} "
-                f"reads {limit}. Render shorter observations, or pass truncation='left' or 'right'."
+                f"text {texts[long[0]][:60]!r}... has {len(rows[long[0]])} tokens, "
+                f"{self.backbone.config.name!r} reads {limit}. Render shorter observations, or pass "
+                "truncation='left' or 'right'."
             )
         warnings.warn(f"{len(long)} texts were cut to {limit} tokens ({self.truncation}).", stacklevel=2)
         tokenizer, side = self.backbone.tokenizer, self.backbone.tokenizer.truncation_side

@@ -43,8 +43,8 @@ class FeatureExtractor:
     """Pooled hidden states of ``backbone``, right-padded in batches of similar length; no output layer.
 
     ``layer``: hidden-state number(s), 0 the embeddings, -1 the last after the final norm; several are joined.
-    ``pooling``: see ``agentq.features.pooling``; an encoder takes "mean" or "cls". ``batch_tokens`` bounds the
-    padded tokens of one forward pass. ``grounding`` adds text behind every action given as text, and
+    ``pooling``: see ``agentq.features.pooling``; an encoder takes "mean" or "cls". ``batch_tokens`` bounds
+    the padded tokens of one forward pass. ``grounding`` adds text behind every action given as text, and
     ``grounding_name`` identifies it in the store. Width of a pair: layers x poolings x D (causal), 4 D for an
     encoder: [s, a, s*a, |s-a|]; of a state: layers x D at the prompt's last token, D for an encoder.
     Raises ``ConfigError`` for a layer or pooling that does not exist.
@@ -92,7 +92,7 @@ class FeatureExtractor:
         )
 
     def prepare(self, pair: Pair) -> Prepared:
-        """Tokens (or texts) and the address of a pair. Raises ``FeatureError`` when it is too long or empty."""
+        """Tokens (or texts) and the address of a pair; ``FeatureError`` when it is too long or empty."""
         messages, action = pair
         if isinstance(action, str) and self.grounding is not None:
             behind = self.grounding(messages, action)
@@ -107,8 +107,8 @@ class FeatureExtractor:
             )
         if len(prompt) + len(ids) > self.backbone.max_length:
             raise FeatureError(
-                f"{_shown(pair)} has {len(prompt)} + {len(ids)} tokens, but {self.backbone.config.name!r} reads "
-                f"{self.backbone.max_length}. Render shorter observations or use a longer backbone."
+                f"{_shown(pair)} has {len(prompt)} + {len(ids)} tokens, but {self.backbone.config.name!r} "
+                f"reads {self.backbone.max_length}. Render shorter observations or use a longer backbone."
             )
         return Prepared(id_of_tokens(prompt, ids), prompt, ids, action is None)
 
@@ -168,8 +168,8 @@ def render_state(messages: Messages) -> str:
     for position, message in enumerate(messages):
         if not isinstance(message.get("content"), str):
             raise FeatureError(
-                f"message {position} holds {type(message.get('content')).__name__} content; an encoder reads text. "
-                "Render the observation as text."
+                f"message {position} holds {type(message.get('content')).__name__} content; an encoder reads "
+                "text. Render the observation as text."
             )
     return "\n\n".join(str(message["content"]) for message in messages)
 

@@ -53,7 +53,7 @@ def check_pooling(name: str) -> tuple[str, ...]:
 
 
 def pool(hidden: Tensor, mask: Tensor, name: str, attention: Tensor | None = None) -> Tensor:
-    """Pool (B, T, D) to (B, D * parts); ``mask`` (B, T) marks the action's tokens, ``attention`` all real ones.
+    """Pool (B, T, D) to (B, D * parts); ``mask`` (B, T) marks action tokens, ``attention`` all real ones.
 
     "last" and "mean" look at the action, "mean_all" and "first" (or "cls") at the whole sequence. Raises
     ``FeatureError`` for a row without tokens, or when "mean_all" or "first" is asked for but only a part of
@@ -71,8 +71,8 @@ def pool(hidden: Tensor, mask: Tensor, name: str, attention: Tensor | None = Non
             pooled.append(_OF_ACTION[part](hidden, mask))
         elif attention is None:
             raise FeatureError(
-                f"pooling {part!r} needs the whole sequence, but with a shared prefix only the action's hidden "
-                "states are computed. Use last or mean, or score one by one."
+                f"pooling {part!r} needs the whole sequence, but with a shared prefix only the action's "
+                "hidden states are computed. Use last or mean, or score one by one."
             )
         else:
             pooled.append(_OF_ALL[part](hidden, attention))

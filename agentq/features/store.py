@@ -68,7 +68,7 @@ class FeatureStore:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(row numbers in use, width); a dropped shard leaves a gap in the numbers. Width 0: still unknown."""
+        """(row numbers in use, width); a dropped shard leaves a gap in the numbers. Width 0: unknown."""
         return self._end + len(self._buffer), self._width or 0
 
     def __len__(self) -> int:
@@ -144,7 +144,8 @@ class FeatureStore:
     def flush(self) -> None:
         """Write what is buffered as one shard and make it durable.
 
-        Raises ``FeatureError`` when the disk refuses; what was flushed before stays readable, the buffer stays.
+        Raises ``FeatureError`` when the disk refuses; what was flushed before stays readable, the buffer
+        stays.
         """
         if not self._buffer:
             return
@@ -157,8 +158,8 @@ class FeatureStore:
             for path in (shard.index, shard.path):
                 path.unlink(missing_ok=True)
             raise FeatureError(
-                f"could not write {shard.count} rows to {shard.path}: {error}. Free disk space and flush again; "
-                f"the {sum(s.count for s in self._shards)} rows before are safe."
+                f"could not write {shard.count} rows to {shard.path}: {error}. Free disk space and flush "
+                f"again; the {sum(s.count for s in self._shards)} rows before are safe."
             ) from error
         self._shards.append(shard)
         self._buffer, self._pending = [], {}
@@ -285,7 +286,8 @@ class FeatureStore:
             if not 0 <= buffered < len(self._buffer):
                 raise FeatureError(
                     f"row {int(numbers[item])} is not in {self.directory} ({len(self)} rows). "
-                    "The row numbers belong to another store, or the shard was dropped; run extract_log again."
+                    "The row numbers belong to another store, or the shard was dropped; run extract_log "
+                    "again."
                 )
             gathered[item] = self._buffer[buffered]
         return gathered

@@ -46,7 +46,8 @@ def aggregate(values: Tensor, how: Aggregation = "min", *, pessimism: float = 1.
     if how == "soft_low":
         weight = soft_low_weights(values.shape[0]).to(values)
         ascending = values.sort(dim=0).values
-        return torch.tensordot(weight, ascending, dims=1)
+        # torch's annotation of tensordot is incomplete
+        return torch.tensordot(weight, ascending, dims=1)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     if how == "mean_std":
         lowest = values.amin(dim=0)
         excluded = torch.isneginf(lowest)  # -inf minus a standard deviation would be NaN

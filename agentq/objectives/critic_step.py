@@ -105,12 +105,14 @@ def critic_step(
     if rows == 0:
         raise TrainingError("a critic step got no transitions; expected at least one non-empty micro-batch.")
     optimizer.zero_grad(set_to_none=True)
-    q_losses, v_losses, norm = [], [], torch.zeros(())
+    q_losses: list[Tensor] = []
+    v_losses: list[Tensor] = []
+    norm = torch.zeros(())
     parameters = [p for p in online.parameters() if p.requires_grad]
     for batch in micro_batches:
         losses = batch_losses(online, target, batch, settings)
         share = 1 / len(micro_batches) if settings.clip == "each" else len(batch) / rows
-        (losses.total * share).backward()
+        (losses.total * share).backward()  # pyright: ignore[reportUnknownMemberType]
         q_losses.append(losses.q.detach())
         v_losses.append(losses.v.detach())
         if settings.clip == "each":

@@ -50,7 +50,7 @@ def polyak_update(target: nn.Module, online: nn.Module, tau: float) -> None:
         fast.append(known[name])
     if slow:
         # One call over all tensors; the loop of lerp_ over parameters is the slow equivalent.
-        torch._foreach_lerp_(slow, fast, tau)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_lerp_(slow, fast, tau)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
     buffers = dict(online.named_buffers())
     for name, buffer in target.named_buffers():
         buffer.copy_(buffers[name])

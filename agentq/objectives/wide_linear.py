@@ -2,11 +2,11 @@
 
 Same parameters, initialisation, outputs and gradients as ``nn.Linear`` (to rounding). Two things differ:
 
-* the product of a small batch with a large weight goes to oneDNN, which keeps a CPU busy with as few as 32
-rows; * the weight's gradient is written, and over micro-batches added, into one buffer that the layer
-keeps. Autograd would
-  allocate the product (200 MB for a 7232 x 7232 weight, whose pages the system must clear) and add it up in
-  another pass.
+* the product of a small batch with a large weight goes to oneDNN, which keeps a CPU busy with as few as
+  32 rows;
+* the weight's gradient is written, and over micro-batches added, into one buffer that the layer keeps.
+  Autograd would allocate the product (200 MB for a 7232 x 7232 weight, whose pages the system must clear)
+  and add it up in another pass.
 
 Hence the weight's gradient does not pass through autograd: hooks on the weight do not fire,
 ``torch.autograd.grad`` cannot ask for it, and distributed wrappers do not see it. Use it in one process,
@@ -15,7 +15,7 @@ with ``backward()``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class WideLinear(nn.Linear):
     """y = x W^T + b for (B, in) float32 inputs on a CPU; any other case is ``nn.Linear``'s own."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        super().__init__(in_features, out_features, bias)
+        super().__init__(in_features, out_features, bias)  # pyright: ignore[reportUnknownMemberType]
         self._gradient: Tensor | None = None  # reused after every zero_grad(set_to_none=True)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -37,7 +37,8 @@ class WideLinear(nn.Linear):
             if torch.is_grad_enabled() and input.requires_grad:
                 return super().forward(input)
             return _product(input, self.weight, self.bias)
-        return _WideProduct.apply(input, self.weight, self.bias, self)  # pyright: ignore[reportReturnType]
+        product = cast(Any, _WideProduct).apply  # torch's stub of apply is untyped
+        return product(input, self.weight, self.bias, self)
 
     def add_weight_gradient(self, grad_output: Tensor, input: Tensor) -> None:
         """weight.grad += grad_output^T input, without a temporary of the weight's size."""

@@ -161,9 +161,10 @@ class HuggingFacePolicy:
         room = self._room(grammar)
         if not 1 <= length <= self.backbone.max_length - room:
             raise CandidateError(
-                f"state {position}: its prompt has {length} tokens, but the model has {self.backbone.max_length} "
-                f"positions and {room} are kept for the action, so 1 to {self.backbone.max_length - room} fit. "
-                "Shorten the observation or the history, or lower max_new_tokens."
+                f"state {position}: its prompt has {length} tokens, but the model has "
+                f"{self.backbone.max_length} positions and {room} are kept for the action, so 1 to "
+                f"{self.backbone.max_length - room} fit. Shorten the observation or the history, or lower "
+                "max_new_tokens."
             )
 
     def _check_weights(self) -> None:

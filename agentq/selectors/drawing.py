@@ -56,9 +56,9 @@ def index_of_draw(probabilities: FloatArray, draw: float) -> int:
     """
     if not 0.0 <= draw < 1.0:
         raise SelectorError(f"the draw is {draw}, expected a number in [0, 1); pass the one that was logged.")
-    edges = np.cumsum(probabilities)
+    edges: FloatArray = np.cumsum(probabilities)
     # The sum may fall short of 1 by rounding; scaling keeps the last slice reachable and not beyond the end.
-    index = int(np.searchsorted(edges, draw * edges[-1], side="right"))
+    index = int(np.searchsorted(edges, draw * float(edges[-1]), side="right"))
     return min(index, int(np.flatnonzero(probabilities)[-1]))
 
 

@@ -94,7 +94,8 @@ def load(
         best = load_file(folder / _BEST) if (folder / _BEST).is_file() else None
     except (OSError, RuntimeError, SafetensorError, KeyError, ValueError, EOFError) as error:
         raise TrainingError(
-            f"checkpoint {folder} cannot be restored: {error}. Delete this folder to resume from the one before."
+            f"checkpoint {folder} cannot be restored: {error}. Delete this folder to resume from the one "
+            "before."
         ) from error
     # accelerate only logs it when random states cannot be restored; the run would silently differ.
     if accelerator.is_main_process and state["random_state"] != random_digest():
@@ -115,7 +116,8 @@ def read_state(folder: Path) -> dict[str, Any]:
         ) from error
     if state.get("format", 0) > FORMAT:
         raise TrainingError(
-            f"checkpoint {folder} has format {state['format']}, this version reads up to {FORMAT}. Upgrade agentq."
+            f"checkpoint {folder} has format {state['format']}, this version reads up to {FORMAT}. Upgrade "
+            "agentq."
         )
     return state
 

@@ -132,7 +132,7 @@ def usable_transitions(data: CriticData, steps: IndexArray, objective: Objective
 
 
 def check_objective(data: CriticData, head: HeadSettings, objective: ObjectiveSettings) -> None:
-    """Raise ``TrainingError`` when ``data`` lacks what the objective needs, ``ConfigError`` on contradictions."""
+    """Raise ``TrainingError`` when ``data`` lacks what the objective needs, ``ConfigError`` on conflicts."""
     needed: list[str] = []
     if objective.bootstraps:
         needed += ["rewards", "terminated", "state_features", "state_rows", "next_state_rows"]
@@ -160,8 +160,8 @@ def check_objective(data: CriticData, head: HeadSettings, objective: ObjectiveSe
             low, high = float(np.nanmin(values)), float(np.nanmax(values))
             if low < 0 or high > 1:
                 raise TrainingError(
-                    f"{name} reach from {low:g} to {high:g}, but logit heads learn probabilities. Scale rewards to "
-                    "[0, 1], set objective.binary (mc), or use output='regression'."
+                    f"{name} reach from {low:g} to {high:g}, but logit heads learn probabilities. Scale "
+                    "rewards to [0, 1], set objective.binary (mc), or use output='regression'."
                 )
 
 

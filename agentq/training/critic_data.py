@@ -118,8 +118,8 @@ class CriticData:
         for part, word in zip(parts, ("training", "validation"), strict=True):
             if not len(part.transitions):
                 raise TrainingError(
-                    f"the {word} part of the split is empty: {len(set(self.tasks))} tasks, validation_share={share}. "
-                    "Collect more tasks or change the share."
+                    f"the {word} part of the split is empty: {len(set(self.tasks))} tasks, "
+                    f"validation_share={share}. Collect more tasks or change the share."
                 )
         return parts[0], parts[1]
 

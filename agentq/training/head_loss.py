@@ -64,7 +64,7 @@ class ObjectiveSettings:
 
 
 class HeadLoss(nn.Module):
-    """``forward(HeadBatch)`` -> {"loss", and its parts}, means over heads; ``after_step`` moves the slow copy.
+    """``forward(HeadBatch)`` -> {"loss", and its parts}, means over heads; ``after_step`` moves slow copies.
 
     Per-head losses are averaged, not summed as in the papers: AdamW does not see the factor, and the
     learning rate and clipping norm then do not depend on the number of heads.

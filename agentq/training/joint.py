@@ -58,7 +58,7 @@ class JointSettings:
 
 @dataclass(frozen=True, slots=True)
 class JointFit:
-    """A critic whose backbone was trained with it; save it with ``save_backbone=True`` after full training."""
+    """A critic whose backbone was trained with it; ``save_backbone=True`` saves one trained in full."""
 
     critic: QCritic
     training: TrainingResult
@@ -96,7 +96,8 @@ def fit_joint(
         backbone.model.requires_grad_(True)
     if not any(p.requires_grad for p in backbone.model.parameters()):
         raise TrainingError(
-            f"backbone {backbone.config.name!r} is frozen. Load it with LoRA settings, set full=True, or use fit_heads."
+            f"backbone {backbone.config.name!r} is frozen. Load it with LoRA settings, set full=True, or use "
+            "fit_heads."
         )
     examples = usable_examples(examples, objective)
     width = backbone.hidden_size * len(config.layers)
@@ -263,8 +264,8 @@ def usable_examples(examples: Sequence[JointExample], objective: ObjectiveSettin
         if not example.prompt or not 0 <= example.logged < count or len(example.labels) not in (0, count):
             raise TrainingError(
                 f"example {number}: {len(example.prompt)} prompt tokens, {count} candidates, logged "
-                f"{example.logged}, {len(example.labels)} labels. Expected a prompt, the logged action among the "
-                "candidates, and one label per candidate or none."
+                f"{example.logged}, {len(example.labels)} labels. Expected a prompt, the logged action among "
+                "the candidates, and one label per candidate or none."
             )
         if not math.isfinite(example.returns + example.reward):
             raise TrainingError(

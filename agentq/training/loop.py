@@ -310,8 +310,8 @@ class _Run:
         for key, value in self._identity().items():
             if earlier.get(key) != value:
                 raise TrainingError(
-                    f"the run in {self.directory} has {key}={earlier.get(key)!r}, this one {key}={value!r}, so it "
-                    "cannot be resumed. Use the same settings and data, or another directory."
+                    f"the run in {self.directory} has {key}={earlier.get(key)!r}, this one {key}={value!r}, "
+                    "so it cannot be resumed. Use the same settings and data, or another directory."
                 )
         state, self.best = checkpoints.load(self.accelerator, folder, self.module)
         self.step, self.history = state["step"], state["history"]

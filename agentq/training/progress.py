@@ -42,7 +42,8 @@ def tracker_names(settings: TrainingSettings, directory: Path | None) -> list[st
     if settings.tracker == TrainingSettings().tracker:
         return []
     raise MissingExtraError(
-        f"tracker={settings.tracker!r} is not installed. Run: pip install {modules[0]}, or use tracker='none'."
+        f"tracker={settings.tracker!r} is not installed. Run: pip install {modules[0]}, or use "
+        "tracker='none'."
     )
 
 

@@ -49,7 +49,7 @@ class TokenBudgetSource(Generic[B]):
         return f"examples {', '.join(map(str, self.indices(index)[:8]))}"
 
     def indices(self, index: int) -> list[int]:
-        """Numbers of the examples in micro-batch ``index``; epochs may differ in how many batches they make."""
+        """Numbers of the examples in micro-batch ``index``; epochs may differ in their number of batches."""
         while not self._ends or index >= self._ends[-1]:
             epoch = len(self._ends)
             self._ends.append((self._ends[-1] if self._ends else 0) + len(self._epoch(epoch)))

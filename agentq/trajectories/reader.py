@@ -42,10 +42,10 @@ class _Place:
 class TrajectoryReader:
     """The complete episodes of the log in ``directory``, in writing order.
 
-    Iteration streams (memory: one episode); ``len``, ``ids``, ``damages`` and access by id share an index that
-    the first use builds in one pass. Damaged stretches are skipped with a ``LogDamageWarning`` and listed in
-    ``damages``. The reader changes nothing and needs no lock. Raises ``LogError`` when there is no log, when it
-    was written by a newer version, or for an unknown id.
+    Iteration streams (memory: one episode); ``len``, ``ids``, ``damages`` and access by id share an index
+    that the first use builds in one pass. Damaged stretches are skipped with a ``LogDamageWarning`` and
+    listed in ``damages``. The reader changes nothing and needs no lock. Raises ``LogError`` when there is no
+    log, when it was written by a newer version, or for an unknown id.
     """
 
     def __init__(self, directory: str | Path) -> None:

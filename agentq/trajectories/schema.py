@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,8 +214,9 @@ def _check_shapes(step: Step, where: str) -> None:
     for name, (value, dimensions) in shapes.items():
         if value is not None and (np.ndim(value) != dimensions or np.shape(value)[-1] != n):
             raise LogError(
-                f"{where}: {name} has shape {np.shape(value)}, expected {'(K, N)' if dimensions == 2 else '(N,)'} "
-                f"with N={n} candidates. Score exactly the candidates that are logged."
+                f"{where}: {name} has shape {np.shape(value)}, expected "
+                f"{'(K, N)' if dimensions == 2 else '(N,)'} with N={n} candidates. Score exactly the "
+                "candidates that are logged."
             )
     if not 0 <= decision.index < n:
         raise LogError(f"{where}: chosen index {decision.index} is outside the {n} candidates.")
@@ -311,7 +312,7 @@ def _json_text(value: Mapping[str, Any], where: str) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
+        return cast(Any, value.tolist())
     raise TypeError(f"{type(value).__name__} value {value!r:.60}")
 
 

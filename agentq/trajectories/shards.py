@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from agentq.trajectories.schema import Row, check_version
 
@@ -151,7 +152,7 @@ def _parse(line: bytes) -> Row | None:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) else None
+    return cast(Row, row) if isinstance(row, dict) else None
 
 
 def _episode_of(line: bytes) -> str | None:

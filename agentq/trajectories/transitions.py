@@ -51,9 +51,10 @@ class Transition:
 
 
 def transitions(episodes: Iterable[Episode], gamma: float = 1.0) -> Iterator[Transition]:
-    """Stream the transitions of ``episodes`` (a ``TrajectoryReader`` is one) with returns discounted by gamma.
+    """Stream the transitions of ``episodes`` (e.g. a ``TrajectoryReader``), returns discounted by gamma.
 
-    Raises ``LogError`` for gamma outside [0, 1] or an episode that goes on after a terminated or truncated step.
+    Raises ``LogError`` for gamma outside [0, 1] or an episode that goes on after a terminated or truncated
+    step.
     """
     if not 0.0 <= gamma <= 1.0:
         raise LogError(f"gamma={gamma} is no discount. Expected a number from 0 to 1.")

@@ -59,7 +59,7 @@ def each_row(verify: Callable[[Any, Path], Sequence[str]]) -> Check:
             label = row.get("id", index) if isinstance(row, Mapping) else index
             try:
                 differences = list(verify(row, data))
-            except Exception as error:  # any defect of one row must not hide the others
+            except Exception as error:  # noqa: BLE001 - any defect of one row must not hide the others
                 differences = [f"{type(error).__name__}: {error}"]
             passed += not differences
             failures += [f"{label}: {line}" for line in differences]
@@ -143,7 +143,7 @@ def run_file(path: Path, check: Check | None, data: Path) -> FileReport:
         return FileReport(path.name, 0, max(1, len(broken)), broken or ["the file has no rows"])
     try:
         result = check(rows, data)
-    except Exception as error:  # a check is third-party code to the runner
+    except Exception as error:  # noqa: BLE001 - a check is third-party code to the runner
         line = f"the check raised {type(error).__name__}: {error}"
         return FileReport(path.name, 0, len(rows) + len(broken), [*broken, line])
     # A check that looked at fewer rows than the file has did not pass the others.
@@ -159,7 +159,7 @@ def run_folder(folder: Path, data: Path, suites: Path = _SUITES) -> Iterator[Fil
     suite = suite_name(folder)
     try:
         checks = load_checks(suite, suites)
-    except Exception as error:  # a suite that cannot be imported fails its files, with the reason
+    except Exception as error:  # noqa: BLE001 - a suite that cannot be imported fails its files
         line = f"suite {suite!r} cannot be loaded: {type(error).__name__}: {error}"
         yield from (FileReport(path.name, 0, 1, [line]) for path in files)
         return

@@ -44,7 +44,7 @@ class Lookahead:
         return values
 
     def value(self, session: Session, steps: int) -> float:
-        """Best discounted reward within ``steps`` actions; a purchase by the very next one is worth its reward."""
+        """Best discounted reward within ``steps`` actions; a purchase by the next one counts in full."""
         if session.page == "done" or steps <= 0:
             return 0.0
         anew = self._search(steps) if session.page == "search" else self.gamma * self._search(steps - 1)

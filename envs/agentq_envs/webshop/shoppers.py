@@ -43,8 +43,8 @@ _WANDERING = {NEXT: 5.0, PREVIOUS: 3.0, BACK: 1.0, "sub page": 2.5, "other": 2.0
 
 def draw_habits(rng: random.Random) -> Habits:
     """One shopper of the population that our demonstrations come from."""
-    kinds, weights = zip(*POPULATION, strict=True)
-    return rng.choices(kinds, weights)[0]
+    kinds = [habits for habits, _ in POPULATION]
+    return rng.choices(kinds, [share for _, share in POPULATION])[0]
 
 
 @dataclass

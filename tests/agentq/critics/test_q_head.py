@@ -184,7 +184,8 @@ def test_saved_folder_gives_the_same_scores_in_a_new_process(backbone: Backbone,
         "import test_q_head as t\n"
         "from agentq.critics.q_head import QCritic\n"
         "critic = QCritic.from_pretrained(sys.argv[1], device='cpu', features=t.separate_features)\n"
-        "print([v.hex() for v in critic.score([(t.PAGE, t.candidates('click[b01]', 'click[b02]'))])[0].tolist()])"
+        "pair = t.candidates('click[b01]', 'click[b02]')\n"
+        "print([v.hex() for v in critic.score([(t.PAGE, pair)])[0].tolist()])"
     )
     words = [
         sys.executable,

@@ -102,9 +102,9 @@ def test_own_bootstrap_needs_as_many_v_heads() -> None:
 
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(TrainingError, match="bootstrap 'max'"):
-        td_targets(random(2, 3), random(2, 3), random(3), random(3), 0.9, "max")  # pyright: ignore
+        td_targets(random(2, 3), random(2, 3), random(3), random(3), 0.9, "max")  # pyright: ignore[reportArgumentType]
     with pytest.raises(TrainingError, match="metric 'mse'"):
-        head_losses(random(2, 3), random(3), "mse")  # pyright: ignore
+        head_losses(random(2, 3), random(3), "mse")  # pyright: ignore[reportArgumentType]
 
 
 def test_monte_carlo_by_hand() -> None:

@@ -81,7 +81,7 @@ def test_extraction_weights() -> None:
     torch.testing.assert_close(extraction_weights(advantage, "awr", **options), (10 * advantage).exp())
     assert extraction_weights(advantage, "sft", **options).tolist() == [1.0, 1.0, 1.0]
     with pytest.raises(TrainingError, match="rule 'ppo'"):
-        extraction_weights(advantage, "ppo", **options)  # pyright: ignore
+        extraction_weights(advantage, "ppo", **options)  # pyright: ignore[reportArgumentType]
 
 
 def test_awr_weight_is_bounded_by_default_and_overflows_in_the_released_form() -> None:
@@ -271,7 +271,7 @@ def test_aggregations() -> None:
     assert aggregate(values, "mean").tolist() == [2.0, 2.0]
     assert aggregate(values, "mean_std", pessimism=0.5).tolist() == [1.5, 1.0]
     with pytest.raises(TrainingError, match="aggregation 'max'"):
-        aggregate(values, "max")  # pyright: ignore
+        aggregate(values, "max")  # pyright: ignore[reportArgumentType]
 
 
 def test_soft_low_follows_the_formula() -> None:

@@ -68,7 +68,7 @@ def _samples(backbone: Backbone, **options: Any) -> list[Any]:
     ]
 
 
-def _same(left: list[Any], right: list[Any]) -> None:
+def _assert_same(left: list[Any], right: list[Any]) -> None:
     assert [sample[:3] for sample in left] == [sample[:3] for sample in right]
     for a, b in zip(left, right, strict=True):
         assert a[3] == pytest.approx(b[3], abs=1e-4)
@@ -85,7 +85,7 @@ def test_shared_decoding_equals_recomputing(tiny_model_folder: Path, family: str
                 if "lora_B" in name:
                     parameter.normal_(std=0.2)
     shared = _samples(backbone)
-    _same(shared, _samples(backbone, decoding="recompute"))
+    _assert_same(shared, _samples(backbone, decoding="recompute"))
     assert len({ids for _, _, ids, _ in shared}) > 6
 
 
@@ -95,7 +95,7 @@ def test_output_layers_without_chosen_positions_give_the_same(
     backbone = _backbone(tiny_model_folder, "qwen3")
     chosen = _samples(backbone)
     monkeypatch.setattr(engines, "_KEEPS_BY_MASK", False)
-    _same(chosen, _samples(backbone))
+    _assert_same(chosen, _samples(backbone))
 
 
 def test_a_short_sliding_window_is_refused_by_default_and_sampled_by_option(tiny_model_folder: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_short_sliding_window_is_refused_by_default_and_sampled_by_option(tiny
         _samples(backbone)
     assert _samples(backbone, decoding="recompute")
     wide = _backbone(tiny_model_folder, "mistral", sliding_window=256)
-    _same(_samples(wide), _samples(wide, decoding="recompute"))
+    _assert_same(_samples(wide), _samples(wide, decoding="recompute"))
 
 
 def test_ids_beyond_the_tokenizer_are_never_sampled(tiny_model_folder: Path) -> None:

@@ -33,7 +33,7 @@ def backbone(tiny_model_folder: Path) -> Backbone:
     return backbone
 
 
-def _same(left: list[list[Candidate]], right: list[list[Candidate]]) -> None:
+def _assert_same(left: list[list[Candidate]], right: list[list[Candidate]]) -> None:
     assert len(left) == len(right)
     for a, b in zip(left, right, strict=True):
         assert [(c.text, c.action, c.count, c.token_ids) for c in a] == [
@@ -57,8 +57,8 @@ def test_a_batch_equals_one_by_one_and_the_slow_reference(backbone: Backbone, to
     slow = HuggingFacePolicy(
         backbone, temperature=1.5, top_p=top_p, max_new_tokens=12, decoding="recompute"
     ).propose(BATCH, 8, SEEDS, ADMISSIBLE)
-    _same(together, alone)
-    _same(together, slow)
+    _assert_same(together, alone)
+    _assert_same(together, slow)
     assert all(sum(c.count for c in candidates) == 8 for candidates in together)
     assert any(len(candidates) > 1 for candidates in together)
 
@@ -66,10 +66,10 @@ def test_a_batch_equals_one_by_one_and_the_slow_reference(backbone: Backbone, to
 def test_small_token_budget_and_equal_states_change_nothing(backbone: Backbone) -> None:
     plain = HuggingFacePolicy(backbone, max_new_tokens=8).propose(BATCH, 4, SEEDS, ADMISSIBLE)
     tight = HuggingFacePolicy(backbone, max_new_tokens=8, max_batch_tokens=1)
-    _same(plain, tight.propose(BATCH, 4, SEEDS, ADMISSIBLE))
+    _assert_same(plain, tight.propose(BATCH, 4, SEEDS, ADMISSIBLE))
     twice = HuggingFacePolicy(backbone, max_new_tokens=8, prefix_cache_bytes=0)
     doubled = twice.propose([BATCH[0]] * 2, 4, [SEEDS[0], 99], [ACTIONS] * 2)
-    _same(doubled[:1], plain[:1])
+    _assert_same(doubled[:1], plain[:1])
     once = HuggingFacePolicy(backbone, max_new_tokens=8, prefix_cache_bytes=0)
     once.propose([BATCH[0]], 4, [SEEDS[0]], [ACTIONS])
     prompt = len(backbone.prompt_ids(BATCH[0]))
@@ -148,7 +148,9 @@ def test_prefix_cache_reuses_growing_contexts_and_changes_nothing(backbone: Back
     other = [{"role": "user", "content": "nothing alike"}]
     for states in ([first, other], [second, other], [second, first]):
         seeds = list(range(len(states)))
-        _same(cached.propose(states, 6, seeds, [SEARCH] * 2), plain.propose(states, 6, seeds, [SEARCH] * 2))
+        _assert_same(
+            cached.propose(states, 6, seeds, [SEARCH] * 2), plain.propose(states, 6, seeds, [SEARCH] * 2)
+        )
     shared = len(backbone.prompt_ids(first)) - 1
     assert cached.statistics.reused_tokens >= 2 * shared
     assert plain.statistics.reused_tokens == 0
@@ -164,7 +166,9 @@ def test_changed_weights_empty_the_prefix_cache(tiny_model_folder: Path) -> None
             parameter.mul_(2.0)
     changed = policy.propose(BATCH[:1], 2, [0])
     assert policy.statistics.reused_tokens == 0
-    _same(changed, HuggingFacePolicy(backbone, restrict=False, max_new_tokens=4).propose(BATCH[:1], 2, [0]))
+    _assert_same(
+        changed, HuggingFacePolicy(backbone, restrict=False, max_new_tokens=4).propose(BATCH[:1], 2, [0])
+    )
 
 
 def test_training_mode_is_left_as_it_was(backbone: Backbone) -> None:

@@ -1,7 +1,8 @@
-"""Run as a script: one small training that is killed (SIGKILL) at random moments and started again.
+"""Run as a script: small trainings that are killed (SIGKILL) at random moments and started again.
 
-Arguments: working folder, number of kills, seed. Prints one JSON object: kills that hit, digest of the weights
-and the optimiser's result, history. The child processes are forked, so that imports are paid once.
+Arguments: seed, then for every training a working folder and a number of kills. Prints one JSON object a
+training: kills that hit, digest of the weights and the optimiser's result, history. The child processes are
+forked, so that imports are paid once.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Regression(nn.Module):
         last = self.net[3]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.slow.parameters()), list(last.parameters()), 0.1)
+            slow: list[torch.Tensor] = [*self.slow.parameters()]
+            fast: list[torch.Tensor] = [*last.parameters()]
+            torch._foreach_lerp_(slow, fast, 0.1)  # pyright: ignore[reportPrivateImportUsage]
 
 
 class Rows:
@@ -113,4 +116,5 @@ def main(folder: Path, kills: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    for place in range(2, len(sys.argv), 2):
+        main(Path(sys.argv[place]), int(sys.argv[place + 1]), int(sys.argv[1]))

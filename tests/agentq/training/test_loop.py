@@ -51,14 +51,13 @@ def trained(settings: TrainingSettings, batch_size: int, directory: Path | None 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     """Real SIGKILL at random moments, also while a checkpoint is written."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    reports: list[dict[str, Any]] = []
+    words = [sys.executable, str(SCRIPT), "7"]
     for name, kills in (("whole", 0), ("killed", 4)):
         (tmp_path / name).mkdir()
-        words = [sys.executable, str(SCRIPT), str(tmp_path / name), str(kills), "7"]
-        done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stderr
-        reports.append(json.loads(done.stdout.splitlines()[-1]))
-    whole, killed = reports
+        words += [str(tmp_path / name), str(kills)]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    whole, killed = (json.loads(line) for line in done.stdout.splitlines()[-2:])
     assert killed.pop("kills") == 4
     assert whole.pop("kills") == 0
     assert len(whole["history"]) == SETTINGS.steps

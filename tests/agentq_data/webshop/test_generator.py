@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from agentq.errors import DataError
 from agentq_data.webshop.generator import CATALOGUE_VERSION, Catalogue, generate, write_catalogue
 from agentq_data.webshop.generator.listing import KEYWORDS
 from agentq_data.webshop.generator.requests import PATTERNS
-
-from agentq.errors import DataError
 
 _ROOT = Path(__file__).resolve().parents[3]
 # Version 1, seed 0, 1,000 products: products, attribute file, human file. Trained models depend on them.

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 import snowballstemmer
+from rapidfuzz import fuzz
+
 from agentq_data.webshop.generator import Catalogue, generate
 from agentq_data.webshop.generator.attributes import category_attributes, group_attributes
 from agentq_data.webshop.generator.choices import POOLS
 from agentq_data.webshop.generator.kinds import KINDS
-from rapidfuzz import fuzz
 
 
 def _words(text: str) -> list[str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agentq_envs.webshop.search.analyzer import STOP_WORDS, analyze
 from agentq_envs.webshop.search.index import document_text
 from agentq_envs.webshop.search.porter import stem
 from agentq_envs.webshop.search.tokenizer import split_words
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def check_analyzer(rows: Iterable[dict[str, Any]], catalogue: Mapping[str, str]) -> list[bool]:

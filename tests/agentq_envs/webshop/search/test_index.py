@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agentq_envs.webshop.search.analyzer import analyze
-from agentq_envs.webshop.search.bm25 import quantised_lengths
-from agentq_envs.webshop.search.index import SearchIndex, document_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentq.errors import ConfigError, DataError
+from agentq_envs.webshop.search.analyzer import analyze
+from agentq_envs.webshop.search.bm25 import quantised_lengths
+from agentq_envs.webshop.search.index import SearchIndex, document_text
 
 
 def check_bm25(rows: Iterable[dict[str, Any]], catalogue: Mapping[str, str]) -> list[bool]:
