@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from accelerate import PartialState
 
@@ -49,8 +49,8 @@ from agentq_envs.webshop.prompt import compact_prompt, observation_prompt
 from agentq_envs.webshop.shops import ShopSettings, panel_tasks
 from agentq_eval.arms import ArmSettings, build_arms, run_arm
 from agentq_eval.collection import LabelSettings, collect
-from agentq_eval.episodes import EpisodeResult
-from agentq_eval.report import Report, write_report
+from agentq_eval.episodes import ARMS, EpisodeResult
+from agentq_eval.report import Report, ReportSettings, write_report
 from agentq_eval.rollouts import AgentDecider, Episode
 
 T = TypeVar("T")
@@ -118,6 +118,7 @@ class TestOptions:
     seeds: int = 1  # episodes per task and arm
     n: int = 8  # candidates per state of the headline
     softmax_temperature: float = 0.1  # in units of the values' spread within a state
+    arms: tuple[str, ...] = ARMS  # which to play; a gain needs sampled or greedy, and best_of_n
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ def main() -> None:
         return
     critic.save_pretrained(config.folder / "critic")
     results = timed(seconds, "evaluate", lambda: list(evaluated(config, make_env, backbone, critic)))
-    report = write_report(results, config.folder, metadata(config, seconds, critic))
+    settings = ReportSettings(required=config.test.arms)
+    report = write_report(results, config.folder, metadata(config, seconds, critic), settings)
     print(summary(report, config.folder), flush=True)
 
 
@@ -289,7 +291,8 @@ def evaluated(
     def tokens() -> int:
         return policy.statistics.computed_tokens + greedy.statistics.computed_tokens + critic.tokens
 
-    for arm in build_arms(policy, greedy, critic, ArmSettings(sizes, options.softmax_temperature)):
+    arms = build_arms(policy, greedy, critic, ArmSettings(sizes, options.softmax_temperature))
+    for arm in (arm for arm in arms if arm.name in options.arms):
         began = time.perf_counter()
         results = list(run_arm(arm, make_env, episodes, config.batch_size, tokens))
         mean = sum(result.score for result in results) / len(results)
@@ -325,13 +328,17 @@ def summary(report: Report, folder: Path) -> str:
         f"  success {arm['success']['rate']:.3f}"
         for name, arm in report["arms"].items()
     ]
-    lines.append(
-        f"gain of best_of_n over {gain['base']}: {gain['relative']:+.0%} "
-        f"[{gain['low']:+.0%}, {gain['high']:+.0%}]; "
-        f"oracle gap closed: {closed['value']:.0%} [{closed['low']:.0%}, {closed['high']:.0%}]"
-    )
+    lines.append(f"gain of best_of_n over {gain['base']}: {shares(gain, 'relative')}")
+    lines.append(f"oracle gap closed: {shares(closed, 'value')}")
     lines.append(f"report: {os.path.relpath(folder / 'report.html')}")
     return "\n".join(lines)
+
+
+def shares(estimate: dict[str, Any], key: str) -> str:
+    """A share with its interval in per cent; "undefined" where the base is 0 or there is no oracle."""
+    if estimate[key] is None:
+        return "undefined"
+    return f"{estimate[key]:.0%} [{estimate['low']:.0%}, {estimate['high']:.0%}]"
 
 
 if __name__ == "__main__":
