@@ -1,8 +1,8 @@
 """Train a small causal LM to shop, from demonstrations of mixed quality on generated catalogues.
 
 The story: shoppers with real habits leave sessions on several generated shops; a tokenizer is trained on
-what they saw; a Qwen3 of 1.8 M weights learns to do as they did; its sampled and greedy score on validation
-tasks of a shop it never saw is measured and written into its card.
+what they saw; a Qwen3 of 1.9 M weights that starts with heads that copy learns to do as they did; its
+sampled and greedy score on validation tasks of a shop it never saw is measured and written into its card.
 
     accelerate launch recipes/train_policy.py --output runs/policy
 
@@ -36,9 +36,10 @@ class ModelShape:
 
     vocabulary: int = 3000
     hidden: int = 160
-    intermediate: int = 448
+    intermediate: int = 400
     layers: int = 4
-    heads: int = 5
+    heads: int = 4
+    head_dim: int = 64
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,13 @@ class Config:
     """Options of this recipe."""
 
     output: Path = Path("runs/policy")  # receives model/ with its card, and checkpoints
-    sessions: int = 12000  # demonstrations in all
+    sessions: int = 4200  # demonstrations in all
     draws: int = 3  # actions of the same shopper imitated per state
     keep: float = 0.5  # share of a session's steps that is learnt
     epochs: int = 1
-    token_budget: int = 8192  # padded tokens per optimiser step
+    copying: tuple[int, ...] = (60, 240)  # lengths of the texts that copying is practised on, in turn
+    copying_steps: int = 60  # optimiser steps per length
+    token_budget: int = 4096  # padded tokens per optimiser step
     learning_rate: float = 2e-3
     warmup: int = 100  # optimiser steps
     validation_episodes: int = 300
@@ -73,6 +76,8 @@ def main() -> None:
     ]
     print(f"{len(examples)} states to imitate after {time.time() - began:.0f} s", flush=True)
 
+    practise_copying(backbone, config)
+    print(f"copying practised after {time.time() - began:.0f} s", flush=True)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
     backbone.model.save_pretrained(folder)
@@ -114,7 +119,16 @@ def new_model(tokenizer: Any, config: Config) -> Backbone:
     from agentq.backbones.tiny import TinySettings, new_backbone
 
     shape = config.shape
-    settings = TinySettings(shape.vocabulary, shape.hidden, shape.intermediate, shape.layers, shape.heads)
+    settings = TinySettings(
+        shape.vocabulary,
+        shape.hidden,
+        shape.intermediate,
+        shape.layers,
+        shape.heads,
+        shape.head_dim,
+        copying_heads=True,
+        seed=config.seed,
+    )
     return new_backbone(tokenizer, settings)
 
 
@@ -128,6 +142,31 @@ def imitation(session: Demonstration, backbone: Backbone) -> Iterator[BranchingE
             ids = tuple(backbone.action_ids(action))
             branches.append(Branch(ids, (step.draws.count(action) / len(step.draws),) * len(ids)))
         yield BranchingExample(tuple(backbone.prompt_ids(step.messages)), tuple(branches))
+
+
+def practise_copying(backbone: Backbone, config: Config) -> None:
+    """Repeat spans of random tokens, which sets the copying heads that the model starts with."""
+    from agentq.training.branching import Branch, BranchingExample
+    from agentq.training.settings import TrainingSettings
+    from agentq.training.supervised import tune_backbone
+
+    rng = random.Random(config.seed)
+    span, spans = 8, 8
+    for length in config.copying:
+        count = config.copying_steps * config.token_budget // (length + span * spans)
+        lessons: list[BranchingExample] = []
+        for _ in range(count):
+            text = tuple(rng.randrange(4, config.shape.vocabulary) for _ in range(length))
+            starts = [rng.randrange(length - span + 1) for _ in range(spans)]
+            # The first token says which span is meant, so only the others can be known.
+            branches = tuple(Branch(text[i : i + span], (0.0,) + (1.0,) * (span - 1)) for i in starts)
+            lessons.append(BranchingExample(text, branches))
+        settings = TrainingSettings(
+            steps=config.copying_steps, learning_rate=1e-3, warmup=10, schedule="constant", log_every=10
+        )
+        folder = config.output / f"copying-{length}"
+        fit = tune_backbone(backbone, lessons, settings, folder, token_budget=config.token_budget, full=True)
+        print(f"copying from {length} tokens: loss {fit.training.history[-1]['loss']:.2f}", flush=True)
 
 
 def learn(backbone: Backbone, examples: Sequence[BranchingExample], config: Config) -> SupervisedFit:

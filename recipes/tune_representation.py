@@ -41,14 +41,14 @@ class Config:
 
     output: Path = Path("runs/representation")  # receives model/ with its card, and checkpoints
     backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
-    sessions: int = 12000  # replayed in all
+    sessions: int = 4500  # replayed in all
     alternatives: int = 6  # distinct actions tried per state
     keep: float = 0.25  # share of a session's states that is learnt
     gamma: float = 0.9  # discount of values per step
     value_weight: float = 1.0  # in the loss; the other questions have question_weight each
     question_weight: float = 0.2
     epochs: int = 1
-    token_budget: int = 8192  # padded tokens per optimiser step
+    token_budget: int = 4096  # padded tokens per optimiser step
     learning_rate: float = 1e-3
     warmup: int = 100  # optimiser steps
     validation_sessions: int = 100
