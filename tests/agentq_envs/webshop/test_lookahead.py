@@ -34,7 +34,9 @@ def item(asin: str, name: str, options: dict[str, list[str]], price: str = "$9.0
 #: The wanted mug comes after ten others in the ranking of the short query, so it is on the second page.
 SHOP = [
     *(item(f"B00000001{i}", f"Steel Mug Mugs Mugs {i}", {"size": ["small", "large"]}) for i in range(10)),
-    item("B000000020", "Grand Clay Mug Of Olympia", {"color": ["navy blue", "red"], "size": ["small", "large"]}),
+    item(
+        "B000000020", "Grand Clay Mug Of Olympia", {"color": ["navy blue", "red"], "size": ["small", "large"]}
+    ),
     item("B000000021", "Velvet Sofa", {"size": ["small"]}),
     item("B000000022", "Clay Mug Set", {"style": ["red", "small"], "size": ["small", "buy now"]}),
 ]
