@@ -69,7 +69,9 @@ def test_the_seed_of_a_start_decides_its_continuation(make_env: MakeEnv, policy:
     env = make_env()
     env.reset(seed=0)
     decider = AgentDecider(Agent(policy, First(), n=1, on_invalid="execute"))
-    starts = [Start(env.snapshot(), "search[mug]", seed) for seed in (*range(20), *range(20))]
+    env.step("search[mug]")
+    action = f"click[{env.server.results(env.session)[0].lower()}]"
+    starts = [Start(env.snapshot(), action, seed) for seed in (*range(20), *range(20))]
     returns = continued_returns(make_env, starts, decider)
     np.testing.assert_array_equal(returns[:20], returns[20:])
     assert len(set(returns)) > 1

@@ -39,7 +39,7 @@ def test_a_demonstration_replays_to_its_score(env: WebShopEnv) -> None:
 def test_the_seed_decides_everything(env: WebShopEnv) -> None:
     task = env.server.task_ids[2]
     assert play(env, task, 3, VALUED) == play(env, task, 3, VALUED)
-    assert len({play(env, task, seed).steps for seed in range(6)}) > 1
+    assert len({repr(play(env, task, seed).steps) for seed in range(6)}) > 1
 
 
 def test_all_tasks_are_played_in_order(env: WebShopEnv) -> None:
@@ -104,4 +104,4 @@ def test_a_share_of_the_steps_is_kept_without_changing_the_tasks_score(env: WebS
     assert not any(one.steps for one in none)
     whole, kept = (sum(len(one.steps) for one in some) for some in (every, half))
     assert 0.3 * whole < kept < 0.7 * whole
-    assert all(set(part.steps) <= set(one.steps) for part, one in zip(half, every, strict=True))
+    assert all(step in one.steps for part, one in zip(half, every, strict=True) for step in part.steps)

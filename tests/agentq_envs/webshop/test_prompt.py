@@ -128,7 +128,7 @@ ANYTHING = st.one_of(
 
 
 @given(actions=st.lists(ANYTHING, max_size=7), sizes=st.tuples(*[st.integers(0, 20)] * 4))
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_action_text_makes_the_prompt_raise(
     env: WebShopEnv, actions: list[str], sizes: tuple[int, int, int, int]
 ) -> None:

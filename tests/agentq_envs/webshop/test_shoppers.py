@@ -95,7 +95,7 @@ def test_wandering_takes_any_admissible_action_but_buying(env: WebShopEnv) -> No
         env.step(action)
         seen = Counter(one.act(env.session, env.actions) for _ in range(300))
         assert set(seen) <= set(env.server.admissible(env.session)) - {"click[buy now]"}
-        assert len(seen) > 3
+        assert len(seen) >= 3
 
 
 def test_a_query_is_made_of_the_goals_words_and_not_repeated(env: WebShopEnv) -> None:
