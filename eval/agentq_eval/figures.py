@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -32,6 +33,21 @@ class Figure:
             "" if self.target is None else f"  target {self.target:<8,.7g} {'' if self.reached else 'MISSED'}"
         )
         return f"{self.name:<50} {self.value:>14,.3f}{goal}  {self.reference}"
+
+
+def rounds_in_time(count: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> Iterator[int]:
+    """0, 1, ... below ``count``, at least 0: ends early when the next round would pass ``seconds`` from now.
+
+    The next round is judged by the longest so far, so that a busy machine gives fewer rounds, not a late end.
+    """
+    begun, longest = clock(), 0.0
+    for number in range(count):
+        start = clock()
+        if number and start - begun + 1.2 * longest > seconds:
+            print(f"stopped after {number} of {count} rounds to end in time", file=sys.stderr)
+            return
+        yield number
+        longest = max(longest, clock() - start)
 
 
 def print_figures(figures: Sequence[Figure], as_json: bool) -> None:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from agentq_eval.figures import Figure, print_figures
+from agentq_eval.figures import Figure, print_figures, rounds_in_time
 
 FAST = Figure("steps_per_second", 4000.0, 3000.0, "higher", "26.9 of the reference")
 LARGE = Figure("environment_kilobytes", 250.0, 200.0, "lower", "none")
@@ -43,3 +43,18 @@ def test_lines_show_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_figure_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         print_figures([Figure("ratio", math.nan, 1.0, "higher", "none")], as_json=True)
+
+
+def test_rounds_end_before_their_time_is_over() -> None:
+    now = [0.0]
+
+    def rounds(seconds: float, each: float) -> int:
+        made = 0
+        for _ in rounds_in_time(10, seconds, lambda: now[0]):
+            made += 1
+            now[0] += each
+        return made
+
+    assert rounds(1000.0, 5.0) == 10
+    assert rounds(31.0, 5.0) == 6  # 25 s are over and a seventh would end at 35 s at the latest
+    assert rounds(1.0, 5.0) == 1  # one figure is always measured
