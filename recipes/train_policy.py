@@ -1,13 +1,13 @@
 """Train a small causal LM to shop, from demonstrations of mixed quality on generated catalogues.
 
 The story: shoppers with real habits leave sessions on several generated shops; a tokenizer is trained on
-what they saw; a Qwen3 of 1.8 M weights learns to do as they did; its sampled and greedy score on validation
-tasks of a shop it never saw is measured and written into its card.
+what they saw; a Qwen3 of 1.9 M weights that starts with heads that copy learns to do as they did; its
+sampled and greedy score on validation tasks of a shop it never saw is measured and written into its card.
 
     accelerate launch recipes/train_policy.py --output runs/policy
 
-The model that `agentq_data` ships was made by this command with its defaults. With --catalogue given, the
-sessions come from the training panel of that official catalogue alone.
+The model that `agentq_data` ships was made by this command with its defaults. `--shop.products FILE
+--shop.attributes FILE --further_shops 0` learns from an official catalogue instead.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentq.config import load_config, to_yaml
+from agentq_envs.webshop.shops import ShopSettings
 
 if TYPE_CHECKING:
     from agentq.backbones import Backbone
     from agentq.training.branching import BranchingExample
     from agentq.training.supervised import SupervisedFit
     from agentq_envs.webshop.demonstrations import Demonstration
-    from agentq_envs.webshop.env import WebShopEnv
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,10 @@ class ModelShape:
 
     vocabulary: int = 3000
     hidden: int = 160
-    intermediate: int = 448
+    intermediate: int = 400
     layers: int = 4
-    heads: int = 5
-
-
-@dataclass(frozen=True)
-class Shops:
-    """Where sessions and validation tasks come from."""
-
-    products: Path | None = None  # official product file; none: generated catalogues
-    attributes: Path | None = None  # official attribute file
-    train_panel: str = "embedded-train"  # tasks to learn from; a name or a panel file
-    validation_panel: str = "embedded-validation"  # tasks to measure on
-    further: int = 11  # more generated catalogues (seeds 1, 2, ...), all of their tasks
+    heads: int = 4
+    head_dim: int = 64
 
 
 @dataclass(frozen=True)
@@ -57,16 +47,19 @@ class Config:
     """Options of this recipe."""
 
     output: Path = Path("runs/policy")  # receives model/ with its card, and checkpoints
-    sessions: int = 12000  # demonstrations in all
+    sessions: int = 4200  # demonstrations in all
     draws: int = 3  # actions of the same shopper imitated per state
     keep: float = 0.5  # share of a session's steps that is learnt
     epochs: int = 1
-    token_budget: int = 8192  # padded tokens per optimiser step
+    copying: tuple[int, ...] = (60, 240)  # lengths of the texts that copying is practised on, in turn
+    copying_steps: int = 60  # optimiser steps per length
+    token_budget: int = 4096  # padded tokens per optimiser step
     learning_rate: float = 2e-3
     warmup: int = 100  # optimiser steps
     validation_episodes: int = 300
     seed: int = 0
-    shops: Shops = field(default_factory=Shops)
+    shop: ShopSettings = field(default_factory=ShopSettings)
+    further_shops: int = 11  # more generated catalogues whose tasks are learnt from
     shape: ModelShape = field(default_factory=ModelShape)
 
 
@@ -78,9 +71,13 @@ def main() -> None:
 
     began = time.time()
     backbone = new_model(tokenizer_of_sessions(config), config)
-    examples = [example for session in sessions(config, config.sessions) for example in imitation(session, backbone)]
+    examples = [
+        example for session in sessions(config, config.sessions) for example in imitation(session, backbone)
+    ]
     print(f"{len(examples)} states to imitate after {time.time() - began:.0f} s", flush=True)
 
+    practise_copying(backbone, config)
+    print(f"copying practised after {time.time() - began:.0f} s", flush=True)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
     backbone.model.save_pretrained(folder)
@@ -94,26 +91,14 @@ def main() -> None:
 def sessions(config: Config, count: int, seed: int = 0) -> Iterator[Demonstration]:
     """Sessions spread evenly over the shops, each on a task drawn without replacement."""
     from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
+    from agentq_envs.webshop.shops import training_shops
 
     settings = DemonstrationSettings(draws=config.draws, keep=config.keep)
-    shops = training_shops(config.shops)
-    for env, tasks in shops:
-        share = random.Random(f"{config.seed} {seed}").sample(tasks, min(len(tasks), -(-count // len(shops))))
-        yield from play_all(env, share, config.seed + seed, settings)
-
-
-def training_shops(shops: Shops) -> list[tuple[WebShopEnv, list[str]]]:
-    """Environments with the tasks that may be learnt from; no validation or test task is among them."""
-    from agentq_envs.webshop.env import WebShopEnv
-    from agentq_envs.webshop.panels import load_panel
-
-    main = WebShopEnv(shops.products, shops.attributes)
-    found = [(main, list(load_panel(shops.train_panel, main.server).tasks))]
-    if shops.products is None:
-        for seed in range(1, shops.further + 1):
-            env = WebShopEnv(catalogue_seed=seed)
-            found.append((env, env.server.task_ids))
-    return found
+    shops = training_shops(config.shop, config.further_shops)
+    share = -(-count // len(shops))
+    for shop in shops:
+        tasks = random.Random(f"{config.seed} {seed}").sample(shop.tasks, min(len(shop.tasks), share))
+        yield from play_all(shop.env, tasks, config.seed + seed, settings)
 
 
 def tokenizer_of_sessions(config: Config) -> Any:
@@ -134,7 +119,16 @@ def new_model(tokenizer: Any, config: Config) -> Backbone:
     from agentq.backbones.tiny import TinySettings, new_backbone
 
     shape = config.shape
-    settings = TinySettings(shape.vocabulary, shape.hidden, shape.intermediate, shape.layers, shape.heads)
+    settings = TinySettings(
+        shape.vocabulary,
+        shape.hidden,
+        shape.intermediate,
+        shape.layers,
+        shape.heads,
+        shape.head_dim,
+        copying_heads=True,
+        seed=config.seed,
+    )
     return new_backbone(tokenizer, settings)
 
 
@@ -148,6 +142,31 @@ def imitation(session: Demonstration, backbone: Backbone) -> Iterator[BranchingE
             ids = tuple(backbone.action_ids(action))
             branches.append(Branch(ids, (step.draws.count(action) / len(step.draws),) * len(ids)))
         yield BranchingExample(tuple(backbone.prompt_ids(step.messages)), tuple(branches))
+
+
+def practise_copying(backbone: Backbone, config: Config) -> None:
+    """Repeat spans of random tokens, which sets the copying heads that the model starts with."""
+    from agentq.training.branching import Branch, BranchingExample
+    from agentq.training.settings import TrainingSettings
+    from agentq.training.supervised import tune_backbone
+
+    rng = random.Random(config.seed)
+    span, spans = 8, 8
+    for length in config.copying:
+        count = config.copying_steps * config.token_budget // (length + span * spans)
+        lessons: list[BranchingExample] = []
+        for _ in range(count):
+            text = tuple(rng.randrange(4, config.shape.vocabulary) for _ in range(length))
+            starts = [rng.randrange(length - span + 1) for _ in range(spans)]
+            # The first token says which span is meant, so only the others can be known.
+            branches = tuple(Branch(text[i : i + span], (0.0,) + (1.0,) * (span - 1)) for i in starts)
+            lessons.append(BranchingExample(text, branches))
+        settings = TrainingSettings(
+            steps=config.copying_steps, learning_rate=1e-3, warmup=10, schedule="constant", log_every=10
+        )
+        folder = config.output / f"copying-{length}"
+        fit = tune_backbone(backbone, lessons, settings, folder, token_budget=config.token_budget, full=True)
+        print(f"copying from {length} tokens: loss {fit.training.history[-1]['loss']:.2f}", flush=True)
 
 
 def learn(backbone: Backbone, examples: Sequence[BranchingExample], config: Config) -> SupervisedFit:
@@ -178,11 +197,11 @@ def validate(backbone: Backbone, config: Config) -> dict[str, float]:
     from agentq.policies.huggingface import HuggingFacePolicy
     from agentq.selectors.first import First
     from agentq_envs.webshop.env import WebShopEnv
-    from agentq_envs.webshop.panels import load_panel
+    from agentq_envs.webshop.shops import panel_tasks, shop_env
     from agentq_eval.rollouts import AgentDecider, Episode, run_episodes
 
-    shared = WebShopEnv(config.shops.products, config.shops.attributes).server
-    tasks = load_panel(config.shops.validation_panel, shared).tasks[: config.validation_episodes]
+    shared = shop_env(config.shop).server
+    tasks = panel_tasks(config.shop, shared, "validation")[: config.validation_episodes]
     scores: dict[str, float] = {}
     for name, temperature in (("sampled", 1.0), ("greedy", 0.0)):
         policy = HuggingFacePolicy(backbone, temperature=temperature, max_new_tokens=48)
@@ -199,7 +218,7 @@ def write_card(
 ) -> None:
     """The model's card: what it is, data, command, seed and measured scores."""
     shape, measured = config.shape, "\n".join(f"- {name}: {value:.3f}" for name, value in scores.items())
-    data = config.shops.products or f"the embedded shop and {config.shops.further} more generated shops"
+    data = config.shop.products or f"the embedded shop and {config.further_shops} more generated shops"
     (folder / "README.md").write_text(
         f"""# A small shopping policy
 
@@ -208,7 +227,7 @@ trained from scratch by `recipes/train_policy.py` to imitate shoppers of mixed q
 for tests, demonstrations and comparisons of critics, not for shopping.
 
 - Data: {config.sessions} scripted sessions ({states} states, {config.draws} drawn actions each) in {data}.
-- Tasks: `{config.shops.train_panel}`; tasks of `{config.shops.validation_panel}` and of test are not among them.
+- Tasks: training tasks only; no validation or test task of the shop is among them.
 - Training: {fit.training.steps} steps of {config.token_budget} tokens, learning rate {config.learning_rate},
   seed {config.seed}; held-out loss {fit.loss:.3f} nats per action token.
 - Command: `accelerate launch recipes/train_policy.py`; every option stands in `config.yaml` beside the model.

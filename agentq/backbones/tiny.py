@@ -31,10 +31,13 @@ class TinySettings:
 
     vocabulary: int = 3000
     hidden: int = 160
-    intermediate: int = 448
+    intermediate: int = 400
     layers: int = 4
-    heads: int = 5
+    heads: int = 4
+    head_dim: int = 64
     max_length: int = 1024  # tokens
+    rope_theta: float = 1e6
+    copying_heads: bool = False  # start with a circuit that copies, see ``agentq.backbones.copying``
     seed: int = 0
 
 
@@ -70,6 +73,8 @@ def new_backbone(tokenizer: Any, settings: TinySettings) -> Backbone:
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
+    from agentq.backbones.copying import build_copying_heads
+
     torch.manual_seed(settings.seed)
     config = Qwen3Config(
         vocab_size=len(tokenizer),
@@ -78,7 +83,8 @@ def new_backbone(tokenizer: Any, settings: TinySettings) -> Backbone:
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
         num_key_value_heads=settings.heads,
-        head_dim=settings.hidden // settings.heads,
+        head_dim=settings.head_dim,
+        rope_parameters={"rope_type": "default", "rope_theta": settings.rope_theta},
         max_position_embeddings=settings.max_length,
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
@@ -86,4 +92,6 @@ def new_backbone(tokenizer: Any, settings: TinySettings) -> Backbone:
         bos_token_id=None,
     )
     model = Qwen3ForCausalLM(config)
+    if settings.copying_heads:
+        build_copying_heads(model, settings.seed)
     return Backbone(model, tokenizer, BackboneConfig(name="tiny", kind="causal"))

@@ -88,6 +88,8 @@ class QCritic:
         self.grounding = resolve_grounding(self.config.grounding, trusted=trust_grounding)
         self._features = features or self._hidden_states
         self._max_batch_tokens = max_batch_tokens
+        #: Distinct tokens scored since the critic was made: every prompt once, and its actions.
+        self.tokens = 0
 
     def score(self, batch: Batch) -> list[FloatArray]:
         """One (N,) float64 array per state; -inf for a candidate that did not parse.
@@ -209,6 +211,7 @@ class QCritic:
 
     def _values(self, requests: Sequence[_Request]) -> list[FloatArray]:
         """(K, distinct actions) per state."""
+        self.tokens += sum(len(r.prompt) + sum(map(len, r.actions)) for r in requests)
         with torch.no_grad():
             found = self._features(
                 self.backbone,

@@ -9,12 +9,14 @@ from typing import Any
 from agentq.agent import Agent
 from agentq.critics.base import Critic
 from agentq.policies.base import Policy
+from agentq.selectors.base import Selector
 from agentq.selectors.best_of_n import BestOfN
+from agentq.selectors.first import First
 from agentq.selectors.majority import MajorityVote
-from agentq.selectors.sample import OneSample
 from agentq.selectors.softmax import Softmax
 from agentq.types import Trajectory
-from agentq_eval.rollouts import AgentDecider, Decider, Episode, OracleDecider, run_episodes
+from agentq_eval.episodes import EpisodeResult
+from agentq_eval.rollouts import AgentDecider, Decider, Episode, Meter, OracleDecider, run_episodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +46,51 @@ def build_arms(
     """
     settings = settings or ArmSettings()
     softmax = Softmax(temperature=settings.softmax_temperature, scale="std")
-    arms = [
-        Arm("sampled", 1, AgentDecider(Agent(policy, OneSample(), n=1))),
-        Arm("greedy", 1, AgentDecider(Agent(greedy, OneSample(), n=1))),
-    ]
+
+    def agent(selector: Selector, n: int, values: Critic | None = None, by: Policy = policy) -> Decider:
+        return AgentDecider(Agent(by, selector, values, n, on_invalid="execute"))
+
+    arms = [Arm("sampled", 1, agent(First(), 1)), Arm("greedy", 1, agent(First(), 1, by=greedy))]
     for n in settings.candidates:
         if n == 1:
             continue
         arms += [
-            Arm("majority", n, AgentDecider(Agent(policy, MajorityVote(), n=n))),
-            Arm("best_of_n", n, AgentDecider(Agent(policy, BestOfN(), critic, n))),
-            Arm("softmax", n, AgentDecider(Agent(policy, softmax, critic, n))),
+            Arm("majority", n, agent(MajorityVote(), n)),
+            Arm("best_of_n", n, agent(BestOfN(), n, critic)),
+            Arm("softmax", n, agent(softmax, n, critic)),
             Arm("oracle", n, OracleDecider(policy, BestOfN(), n)),
         ]
     return arms
 
 
 def run_arm(
-    arm: Arm, make_env: Callable[[], Any], episodes: Iterable[Episode], batch_size: int = 64
-) -> Iterator[Trajectory]:
-    """Play all episodes of one arm."""
-    yield from run_episodes(
-        make_env, episodes, arm.decider, batch_size, metadata={"arm": arm.name, "n": arm.n}
+    arm: Arm,
+    make_env: Callable[[], Any],
+    episodes: Iterable[Episode],
+    batch_size: int = 64,
+    meter: Meter | None = None,
+) -> Iterator[EpisodeResult]:
+    """Play all episodes of one arm; ``meter`` counts the tokens that went through models."""
+    played = run_episodes(
+        make_env, episodes, arm.decider, batch_size, meter=meter, metadata={"arm": arm.name, "n": arm.n}
+    )
+    for trajectory in played:
+        yield episode_result(arm, trajectory)
+
+
+def episode_result(arm: Arm, trajectory: Trajectory) -> EpisodeResult:
+    """What a report keeps of an episode."""
+    steps = trajectory.steps
+    return EpisodeResult(
+        arm=arm.name,
+        n=arm.n,
+        task=trajectory.task,
+        seed=trajectory.seed,
+        score=trajectory.score,
+        success=trajectory.success,
+        steps=len(steps),
+        seconds=sum(step.timings.get("decide", 0.0) for step in steps),
+        tokens=round(sum(step.timings.get("tokens", 0.0) for step in steps)),
+        decisions=len(steps),
+        outcome="finished" if steps[-1].terminated else "truncated",
     )

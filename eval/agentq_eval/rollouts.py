@@ -83,6 +83,10 @@ class OracleDecider:
             q: FloatArray = np.full(len(candidates), -np.inf)
             valid = [i for i, candidate in enumerate(candidates) if candidate.action is not None]
             q[valid] = view.env.unwrapped.lookahead([str(candidates[i].action) for i in valid])
+            if not valid:  # as the agents: the raw text is executed and counts as a wasted step
+                certain = np.eye(1, len(candidates))[0]
+                decisions.append(Decision(tuple(candidates), q, certain, 0, selector="invalid"))
+                continue
             selection = self.selector.select(q, candidates, np.random.default_rng([view.seed, 1]))
             decisions.append(
                 Decision(
@@ -97,8 +101,12 @@ class OracleDecider:
         return decisions
 
 
-#: Called with (env, decision) before the step is taken; returns labels (N,) or None.
-Labeller = Callable[[Any, Decision], FloatArray | None]
+#: Called with (episode, number of the step, env, decision) before a step is taken: to keep snapshots.
+Observer = Callable[[Episode, int, Any, Decision], None]
+#: Tokens that went through models so far; the difference over a batch is shared between its decisions.
+Meter = Callable[[], int]
+
+_KEPT = ("success", "reward", "page", "legal", "tagger")  # of info, in the log
 
 
 @dataclass
@@ -114,7 +122,8 @@ def run_episodes(
     episodes: Iterable[Episode],
     decider: Decider,
     batch_size: int = 64,
-    labeller: Labeller | None = None,
+    observer: Observer | None = None,
+    meter: Meter | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Iterator[Trajectory]:
     """Play all episodes, ``batch_size`` at a time, and yield each as it ends.
@@ -125,13 +134,17 @@ def run_episodes(
     waiting = iter(episodes)
     running = [_start(make_env(), e) for e in _take(waiting, batch_size)]
     while running:
-        started = time.perf_counter()
         views = [_view(r) for r in running]
+        before = meter() if meter is not None else 0
+        started = time.perf_counter()
         decisions = decider.decide(views)
         seconds = (time.perf_counter() - started) / len(running)
+        tokens = (meter() - before) / len(running) if meter is not None else 0.0
         going: list[_Running] = []
         for current, view, decision in zip(running, views, decisions, strict=True):
-            finished = _advance(current, view, decision, seconds, labeller)
+            if observer is not None:
+                observer(current.episode, len(current.steps), current.env, decision)
+            finished = _advance(current, view, decision, {"decide": seconds, "tokens": tokens})
             if not finished:
                 going.append(current)
                 continue
@@ -159,12 +172,11 @@ def _view(current: _Running) -> View:
     )
 
 
-def _advance(
-    current: _Running, view: View, decision: Decision, seconds: float, labeller: Labeller | None
-) -> bool:
-    labels = labeller(current.env, decision) if labeller is not None else None
+def _advance(current: _Running, view: View, decision: Decision, timings: dict[str, float]) -> bool:
     _, reward, terminated, truncated, info = current.env.step(decision.action)
-    kept = {key: info[key] for key in ("success", "reward", "page", "tagger") if key in info}
+    kept = {key: info[key] for key in _KEPT if key in info}
+    if truncated and not terminated:  # TD needs the state behind a cut
+        kept["final_messages"] = list(info["messages"])
     current.steps.append(
         Step(
             messages=view.messages,
@@ -173,8 +185,7 @@ def _advance(
             terminated=bool(terminated),
             truncated=bool(truncated),
             info=kept,
-            timings={"decide": seconds},
-            labels=labels,
+            timings=timings,
         )
     )
     current.info = info

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from agentq.types import Message
 from agentq_envs.continuations import ContinuationSettings, continuation_returns
 from agentq_envs.webshop.env import WebShopEnv
-from agentq_envs.webshop.expert import Expert
 from agentq_envs.webshop.shoppers import Shopper, draw_habits
 
 
@@ -116,11 +115,9 @@ def _other_actions(env: WebShopEnv, taken: str, count: int, rng: random.Random) 
 
 def _tried(env: WebShopEnv, actions: Sequence[str], gamma: float) -> tuple[Alternative, ...]:
     """Take every action from a snapshot: what follows at once, and the value when the expert goes on."""
-
-    def expert(current: WebShopEnv, seed: int) -> str:
-        return Expert(current.server, current.goal).act(current.session, current.actions)
-
-    values = continuation_returns(env, actions, expert, 0, ContinuationSettings(1, gamma))
+    values = continuation_returns(
+        env, actions, lambda current, seed: current.expert_action(), 0, ContinuationSettings(1, gamma)
+    )
     start = env.snapshot()
     found: list[Alternative] = []
     for action, value in zip(actions, values, strict=True):

@@ -14,6 +14,7 @@ from gymnasium.utils import seeding
 
 from agentq.errors import ActionError, ConfigError, TaskError
 from agentq.types import Message
+from agentq_envs.webshop.expert import Expert
 from agentq_envs.webshop.goals import Goal
 from agentq_envs.webshop.history import History
 from agentq_envs.webshop.loading import shared_server, shop_files
@@ -236,6 +237,10 @@ class WebShopEnv(gymnasium.Env[str, str]):
         if self._lookahead is None or self._lookahead.goal is not self.goal:
             self._lookahead = Lookahead(self.server, self.goal)
         return self._lookahead.action_values(self.session, actions, self.steps_left)
+
+    def expert_action(self) -> str:
+        """What the scripted expert does now (privileged: reads the goal)."""
+        return Expert(self.server, self.goal).act(self.session, self.actions)
 
     def render(self) -> str:  # type: ignore[override]
         """The current page as text."""

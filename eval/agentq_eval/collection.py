@@ -1,0 +1,173 @@
+"""Collect a log with a policy: episodes on training tasks, candidates labelled by snapshot continuations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from agentq.agent import decision_seed
+from agentq.errors import ConfigError
+from agentq.trajectories.writer import TrajectoryWriter
+from agentq.types import Decision, FloatArray, Trajectory
+from agentq_envs.continuations import ContinuationSettings, continuation_returns
+from agentq_eval.continuations import Start, continued_returns
+from agentq_eval.rollouts import Decider, Episode, run_episodes
+
+#: none: logged returns alone; policy: the collecting policy plays on; expert: the environment's
+#: ``expert_action()`` does; lookahead: exact values of the environment's ``lookahead(actions)``.
+LabelKind = Literal["none", "policy", "expert", "lookahead"]
+_WINDOW = 16  # episodes whose candidates are labelled together
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSettings:
+    """How the candidates of a logged state get values of their own."""
+
+    kind: LabelKind = "expert"
+    count: int = 1  # continuations per candidate; policy only, the others are deterministic
+    gamma: float = 0.9  # discount per step
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSummary:
+    """What a collection added to a log."""
+
+    episodes: int
+    steps: int
+    score: float  # mean over the episodes added
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A state of a running episode, kept until its candidates are labelled."""
+
+    snapshot: Any
+    actions: tuple[str | None, ...]  # of the candidates, None: does not parse
+    values: FloatArray | None  # labels that were found at once
+
+
+def collect(
+    make_env: Callable[[], Any],
+    episodes: Sequence[Episode],
+    decider: Decider,
+    writer: TrajectoryWriter,
+    labels: LabelSettings | None = None,
+    *,
+    continue_with: Decider | None = None,
+    batch_size: int = 64,
+) -> CollectionSummary:
+    """Play the episodes that the log does not hold yet and append each, labelled, as soon as it is done.
+
+    ``continue_with`` plays the continuations of ``kind="policy"`` (default: ``decider``). Raises
+    ``ConfigError`` when the environment lacks what the kind of label needs.
+    """
+    labels = labels or LabelSettings()
+    missing = [episode for episode in episodes if _id(episode) not in writer]
+    states: dict[tuple[str, int, int], _State] = {}
+    if labels.kind != "none" and missing:
+        _check_offers(make_env().unwrapped, labels.kind)
+
+    def observe(episode: Episode, step: int, env: Any, decision: Decision) -> None:
+        states[episode.task, episode.seed, step] = _kept(env.unwrapped, decision, labels)
+
+    played = run_episodes(
+        make_env, missing, decider, batch_size, observer=None if labels.kind == "none" else observe
+    )
+    scores: list[float] = []
+    steps = 0
+    for window in _windows(played):
+        for trajectory in _labelled(window, states, make_env, continue_with or decider, labels):
+            writer.write(trajectory, episode=_id(Episode(trajectory.task, trajectory.seed)))
+            scores.append(trajectory.score)
+            steps += len(trajectory.steps)
+    return CollectionSummary(len(scores), steps, float(np.mean(scores)) if scores else 0.0)
+
+
+def _id(episode: Episode) -> str:
+    return f"{episode.task}#{episode.seed}"
+
+
+def _check_offers(env: Any, kind: LabelKind) -> None:
+    needed = ["snapshot", "restore"]
+    needed += {"expert": ["expert_action"], "lookahead": ["lookahead"]}.get(kind, [])
+    lacking = [name for name in needed if not callable(getattr(env, name, None))]
+    if lacking:
+        raise ConfigError(
+            f"labels of kind {kind!r} need {', '.join(lacking)}(), which {type(env).__name__} does not "
+            "offer. Use kind='none' (logged returns), or a kind that the environment supports."
+        )
+
+
+def _kept(env: Any, decision: Decision, labels: LabelSettings) -> _State:
+    actions = tuple(candidate.action for candidate in decision.candidates)
+    valid = [action for action in actions if action is not None]
+    if labels.kind == "policy":
+        return _State(env.snapshot(), actions, None)
+    if labels.kind == "lookahead":
+        found = env.lookahead(valid)
+    else:
+        settings = ContinuationSettings(1, labels.gamma)
+        found = continuation_returns(env, valid, lambda e, seed: e.expert_action(), 0, settings)
+    values = np.full(len(actions), np.nan)
+    values[[i for i, action in enumerate(actions) if action is not None]] = found
+    return _State(None, actions, values)
+
+
+def _labelled(
+    window: Sequence[Trajectory],
+    states: dict[tuple[str, int, int], _State],
+    make_env: Callable[[], Any],
+    decider: Decider,
+    labels: LabelSettings,
+) -> Iterator[Trajectory]:
+    if labels.kind == "none":
+        yield from window
+        return
+    keys = [(t.task, t.seed, number) for t in window for number in range(len(t.steps))]
+    kept = [states.pop(key) for key in keys]
+    values = [state.values for state in kept]
+    if labels.kind == "policy":
+        values = _continued(keys, kept, make_env, decider, labels)
+    remaining = iter(values)
+    for trajectory in window:
+        steps = tuple(replace(step, labels=next(remaining)) for step in trajectory.steps)
+        yield replace(trajectory, steps=steps)
+
+
+def _continued(
+    keys: Sequence[tuple[str, int, int]],
+    states: Sequence[_State],
+    make_env: Callable[[], Any],
+    decider: Decider,
+    labels: LabelSettings,
+) -> list[FloatArray | None]:
+    starts: list[Start] = []
+    places: list[tuple[int, int]] = []
+    for row, (key, state) in enumerate(zip(keys, states, strict=True)):
+        for column, action in enumerate(state.actions):
+            for attempt in range(labels.count if action is not None else 0):
+                # Not the column: the candidates of a state share their random numbers, which cancels noise.
+                starts.append(Start(state.snapshot, str(action), decision_seed(f"{key}", attempt, 0)))
+                places.append((row, column))
+    returns = continued_returns(make_env, starts, decider, labels.gamma)
+    values: list[FloatArray | None] = []
+    sums = dict.fromkeys(places, 0.0)
+    for place, value in zip(places, returns, strict=True):
+        sums[place] += float(value) / labels.count
+    for row, state in enumerate(states):
+        values.append(np.array([sums.get((row, column), np.nan) for column in range(len(state.actions))]))
+    return values
+
+
+def _windows(trajectories: Iterator[Trajectory]) -> Iterator[list[Trajectory]]:
+    window: list[Trajectory] = []
+    for trajectory in trajectories:
+        window.append(trajectory)
+        if len(window) == _WINDOW:
+            yield window
+            window = []
+    if window:
+        yield window

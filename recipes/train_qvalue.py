@@ -1,0 +1,345 @@
+"""Train a Q-value critic from logged steps and measure what it gains for the same policy on held-out tasks.
+
+    accelerate launch recipes/train_qvalue.py                       # offline, embedded policy and shop
+    accelerate launch recipes/train_qvalue.py --config recipes/configs/quick.yaml
+    accelerate launch recipes/train_qvalue.py --policy.model Qwen/Qwen3-0.6B --critic.model same --critic.lora
+    accelerate launch recipes/train_qvalue.py --shop.products items_shuffle.json \
+        --shop.attributes items_ins_v2.json --shop.human items_human_ins.json
+
+The story: the policy plays training tasks and every candidate of every state gets a value (collect, or read
+--log); a frozen backbone turns (state, action) into features; heads learn values from them; then the same
+policy plays held-out tasks with different ways to choose among its candidates, and a report compares them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from accelerate import PartialState
+
+from agentq.agent import Agent
+from agentq.backbones import Backbone, BackboneConfig, LoraSettings, load_backbone
+from agentq.backbones.config import Dtype, Kind, Quantization
+from agentq.config import load_config, to_dict, to_yaml
+from agentq.critics.groundings import resolve_grounding
+from agentq.critics.heads import HeadSettings
+from agentq.critics.q_head import QCritic, QCriticConfig
+from agentq.errors import ConfigError
+from agentq.features import FeatureExtractor, FeatureStore
+from agentq.objectives.aggregation import Aggregation
+from agentq.policies.huggingface import HuggingFacePolicy
+from agentq.provenance import collect_provenance
+from agentq.selectors.first import First
+from agentq.training.critic import fit_heads
+from agentq.training.head_loss import ObjectiveSettings
+from agentq.training.joint import JointSettings, fit_joint
+from agentq.training.log_data import critic_data, joint_examples
+from agentq.training.settings import TrainingSettings
+from agentq.trajectories.reader import TrajectoryReader
+from agentq.trajectories.writer import TrajectoryWriter
+from agentq_envs.webshop.env import WebShopEnv
+from agentq_envs.webshop.prompt import compact_prompt, observation_prompt
+from agentq_envs.webshop.shops import ShopSettings, panel_tasks
+from agentq_eval.arms import ArmSettings, build_arms, run_arm
+from agentq_eval.collection import LabelSettings, collect
+from agentq_eval.episodes import ARMS, EpisodeResult
+from agentq_eval.report import Report, ReportSettings, write_report
+from agentq_eval.rollouts import AgentDecider, Episode
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PolicyOptions:
+    """Who proposes."""
+
+    model: str = "embedded"  # hub name, folder, or the small policy that ships with AgentQ
+    dtype: Dtype = "float32"
+    quantization: Quantization = "none"  # 8bit and 4bit need the extra `train`
+    device: str = "auto"
+    temperature: float = 1.0  # of the candidates; greedy decoding is an arm of its own
+    top_p: float = 1.0
+    max_new_tokens: int = 48  # of free text such as a search
+    restrict: bool = True  # sample admissible actions only, where the environment lists them
+
+
+@dataclass(frozen=True)
+class CriticOptions:
+    """Who values."""
+
+    model: str = "embedded-critic"  # hub name, folder, or "same": the policy's model
+    kind: Kind = "causal"  # or encoder
+    dtype: Dtype = "float32"
+    quantization: Quantization = "none"
+    device: str = "auto"
+    lora: LoraSettings | None = None  # train adapters together with the heads; none: frozen features
+    layers: tuple[int, ...] = (-1,)  # hidden states that the heads read; several are joined
+    pooling: str = "last"  # over the action's tokens; encoders: mean or cls
+    grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
+    aggregation: Aggregation = "min"  # over heads: min, mean, mean_std, soft_low
+    pessimism: float = 1.0  # standard deviations taken off by mean_std
+    gamma: float = 0.9  # discount of logged returns
+    validation_share: float = 0.1  # of the logged tasks, to choose the best weights
+    head: HeadSettings = field(default_factory=lambda: HeadSettings(heads=3, dropout=0.1))
+    objective: ObjectiveSettings = field(
+        default_factory=lambda: ObjectiveSettings(
+            weight=0.0, label_weight=1.0, rank_weight=1.0, groups_per_batch=64
+        )
+    )
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(steps=600, batch_size=64, evaluate_every=100)
+    )
+    joint: JointSettings = field(default_factory=JointSettings)  # with lora
+
+
+@dataclass(frozen=True)
+class CollectOptions:
+    """How the log is made, unless --log names one."""
+
+    episodes: int = 300  # one per training task
+    n: int = 8  # candidates per state
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TestOptions:
+    """How the arms are compared."""
+
+    split: Literal["test", "validation"] = "test"  # tune on validation tasks only
+    tasks: int = 200
+    seeds: int = 1  # episodes per task and arm
+    n: int = 8  # candidates per state of the headline
+    softmax_temperature: float = 0.1  # in units of the values' spread within a state
+    arms: tuple[str, ...] = ARMS  # which to play; a gain needs sampled or greedy, and best_of_n
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the main job."""
+
+    output: Path | None = None  # default: runs/NAME
+    name: str = "train_qvalue"
+    log: Path | None = None  # learn from this trajectory log instead of collecting one
+    evaluation: Literal["main", "full"] = "main"  # full: the whole curve, N in 2, 4, 8, 16
+    batch_size: int = 64  # episodes at a time
+    prompt: Literal["compact", "observation"] = "compact"  # how states are rendered as messages
+    max_steps: int = 15  # of an episode
+    policy: PolicyOptions = field(default_factory=PolicyOptions)
+    critic: CriticOptions = field(default_factory=CriticOptions)
+    shop: ShopSettings = field(default_factory=ShopSettings)
+    collect: CollectOptions = field(default_factory=CollectOptions)
+    test: TestOptions = field(default_factory=TestOptions)
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is written."""
+        return self.output or Path("runs") / self.name
+
+
+def main() -> None:
+    """Collect -> features -> train -> evaluate -> report."""
+    config = load_config(Config)
+    state = PartialState()
+    config.folder.mkdir(parents=True, exist_ok=True)
+    (config.folder / "config.yaml").write_text(to_yaml(config))
+    seconds: dict[str, float] = {}
+
+    make_env = partial(shop, config)
+    backbone = load_backbone(policy_backbone(config))
+    with state.main_process_first():  # the others find the log complete
+        log = timed(seconds, "collect", lambda: logged(config, make_env, backbone))
+    critic = timed(seconds, "train", lambda: trained(config, log, backbone))
+    if not state.is_main_process:
+        return
+    critic.save_pretrained(config.folder / "critic")
+    results = timed(seconds, "evaluate", lambda: list(evaluated(config, make_env, backbone, critic)))
+    settings = ReportSettings(required=config.test.arms)
+    report = write_report(results, config.folder, metadata(config, seconds, critic), settings)
+    print(summary(report, config.folder), flush=True)
+
+
+def shop(config: Config) -> WebShopEnv:
+    """An environment; all of them share one server."""
+    return WebShopEnv(
+        config.shop.products,
+        config.shop.attributes,
+        config.shop.human,
+        human_goals=config.shop.human is not None,
+        max_steps=config.max_steps,
+        prompt=compact_prompt if config.prompt == "compact" else observation_prompt,
+    )
+
+
+def policy_backbone(config: Config) -> BackboneConfig:
+    """What is loaded for the policy."""
+    options = config.policy
+    return BackboneConfig(
+        options.model, dtype=options.dtype, quantization=options.quantization, device=options.device
+    )
+
+
+def new_policy(config: Config, backbone: Backbone, temperature: float) -> HuggingFacePolicy:
+    """The policy at a temperature."""
+    options = config.policy
+    return HuggingFacePolicy(backbone, temperature, options.top_p, options.max_new_tokens, options.restrict)
+
+
+def logged(config: Config, make_env: partial[WebShopEnv], backbone: Backbone) -> Path:
+    """The log to learn from: given, or collected on training tasks; a stopped collection goes on."""
+    if config.log is not None:
+        return config.log
+    folder, options = config.folder / "log", config.collect
+    tasks = list(panel_tasks(config.shop, make_env().server, "train"))
+    random.Random(options.seed).shuffle(tasks)
+    episodes = [Episode(task, options.seed) for task in tasks[: options.episodes]]
+    policy = new_policy(config, backbone, config.policy.temperature)
+    decider = AgentDecider(Agent(policy, First(), n=options.n, on_invalid="execute"))
+    once = AgentDecider(Agent(policy, First(), n=1, on_invalid="execute"))
+    with TrajectoryWriter(folder) as writer:
+        found = collect(
+            make_env,
+            episodes,
+            decider,
+            writer,
+            options.labels,
+            continue_with=once,
+            batch_size=config.batch_size,
+        )
+    print(
+        f"log {folder}: {found.episodes} new episodes, {found.steps} steps, score {found.score:.3f}",
+        flush=True,
+    )
+    return folder
+
+
+def trained(config: Config, log: Path, policy: Backbone) -> QCritic:
+    """A critic on frozen features of the log, or with adapters trained on it."""
+    options = config.critic
+    same = options.model == "same"
+    name = config.policy.model if same else options.model
+    loading = BackboneConfig(
+        name, options.kind, options.dtype, options.quantization, options.lora, options.device
+    )
+    frozen = same and options.lora is None and options.dtype == config.policy.dtype
+    backbone = policy if frozen else load_backbone(loading)
+    reading = QCriticConfig(
+        options.layers, options.pooling, options.aggregation, options.pessimism, grounding=options.grounding
+    )
+    reader = TrajectoryReader(log)
+    objective = usable_objective(options.objective, reader)
+    directory = config.folder / "training"
+    if options.lora is not None:
+        grounding = resolve_grounding(options.grounding)
+        examples = joint_examples(reader, backbone, grounding, options.gamma)
+        fit = fit_joint(
+            backbone, examples, reading, options.head, objective, options.training, options.joint,
+            directory=directory,
+        )  # fmt: skip
+        return fit.critic
+    extractor = FeatureExtractor(
+        backbone,
+        options.layers,
+        options.pooling,
+        grounding=resolve_grounding(options.grounding),
+        grounding_name=options.grounding,
+    )
+    with FeatureStore(config.folder / "features", extractor.key()) as store:
+        needs_states = objective.bootstraps or options.head.state_heads > 0
+        states = FeatureStore(config.folder / "states", extractor.key("states")) if needs_states else None
+        data = critic_data(reader, extractor, store, options.gamma, states=states)
+        fit = fit_heads(
+            data, options.head, objective, options.training,
+            validation_share=options.validation_share, directory=directory,
+        )  # fmt: skip
+    print(f"critic on {data.transitions} steps: {fit.metrics}", flush=True)
+    record = {"objective": fit.objective, "data_hash": fit.data_hash, "metrics": fit.metrics}
+    return QCritic(backbone, fit.heads, replace(reading, training=record))
+
+
+def usable_objective(objective: ObjectiveSettings, reader: TrajectoryReader) -> ObjectiveSettings:
+    """The objective as asked for; raises ConfigError when it needs labels that the log does not hold."""
+    labelled = any(step.step.labels is not None for step in reader.steps())
+    if not labelled and (objective.label_weight or objective.rank_weight):
+        raise ConfigError(
+            f"the log {reader.directory.name!r} has no candidate labels, but label_weight="
+            f"{objective.label_weight} and rank_weight={objective.rank_weight}. Learn from logged returns: "
+            "--critic.objective.weight 1 --critic.objective.label_weight 0 --critic.objective.rank_weight 0, "
+            "or collect with labels."
+        )
+    return objective
+
+
+def evaluated(
+    config: Config, make_env: partial[WebShopEnv], backbone: Backbone, critic: QCritic
+) -> Iterator[EpisodeResult]:
+    """Every arm on the same held-out tasks and seeds."""
+    options = config.test
+    policy = new_policy(config, backbone, config.policy.temperature)
+    greedy = new_policy(config, backbone, 0.0)
+    sizes = (options.n,) if config.evaluation == "main" else tuple(sorted({2, 4, 8, 16, options.n}))
+    tasks = panel_tasks(config.shop, make_env().server, options.split)[: options.tasks]
+    episodes = [Episode(task, seed) for task in tasks for seed in range(options.seeds)]
+
+    def tokens() -> int:
+        return policy.statistics.computed_tokens + greedy.statistics.computed_tokens + critic.tokens
+
+    arms = build_arms(policy, greedy, critic, ArmSettings(sizes, options.softmax_temperature))
+    for arm in (arm for arm in arms if arm.name in options.arms):
+        began = time.perf_counter()
+        results = list(run_arm(arm, make_env, episodes, config.batch_size, tokens))
+        mean = sum(result.score for result in results) / len(results)
+        print(f"{arm.name} N={arm.n}: score {mean:.3f} ({time.perf_counter() - began:.0f} s)", flush=True)
+        yield from results
+
+
+def metadata(config: Config, seconds: dict[str, float], critic: QCritic) -> dict[str, object]:
+    """What is stored with the numbers."""
+    options = {key: value for key, value in to_dict(config).items() if key != "output"}
+    return {
+        "title": "Q-value guided choice on WebShop",
+        "configuration": options,
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "critic": dict(critic.config.training),
+        "provenance": collect_provenance(),
+    }
+
+
+def timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
+    """The result of ``work``; its wall-clock time goes into ``seconds``."""
+    began = time.perf_counter()
+    result = work()
+    seconds[name] = time.perf_counter() - began
+    return result
+
+
+def summary(report: Report, folder: Path) -> str:
+    """The headline, for a terminal."""
+    gain, closed = report["gain"], report["oracle_gap_closed"]
+    lines = [
+        f"{name:10} score {arm['score']['mean']:.3f} [{arm['score']['low']:.3f}, {arm['score']['high']:.3f}]"
+        f"  success {arm['success']['rate']:.3f}"
+        for name, arm in report["arms"].items()
+    ]
+    lines.append(f"gain of best_of_n over {gain['base']}: {shares(gain, 'relative')}")
+    lines.append(f"oracle gap closed: {shares(closed, 'value')}")
+    lines.append(f"report: {os.path.relpath(folder / 'report.html')}")
+    return "\n".join(lines)
+
+
+def shares(estimate: dict[str, Any], key: str) -> str:
+    """A share with its interval in per cent; "undefined" where the base is 0 or there is no oracle."""
+    if estimate[key] is None:
+        return "undefined"
+    return f"{estimate[key]:.0%} [{estimate['low']:.0%}, {estimate['high']:.0%}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Fine-tune a copy of the policy's backbone on questions about actions, then freeze it for a critic.
+
+The story (Digi-Q phase 1, for text): a model that imitates does not know whether an item satisfies a
+goal. Sessions are replayed in the simulator, several actions of every state are tried from a snapshot, and
+the model learns to answer, right behind each action and what it refers to: how well does this end, what
+page follows, does it change anything, how much of what was asked for is there, was this asked for by name.
+How much of the values' variance the model then explains on validation tasks is written into its card.
+
+    accelerate launch recipes/tune_representation.py --output runs/representation
+
+The critic backbone that `agentq_data` ships was made by this command with its defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentq.backbones.config import BackboneConfig
+from agentq.config import load_config, to_yaml
+from agentq_envs.webshop.shops import ShopSettings
+
+if TYPE_CHECKING:
+    from agentq.backbones import Backbone
+    from agentq.training.branching import BranchingExample
+    from agentq.training.supervised import SupervisedFit
+    from agentq.types import FloatArray
+    from agentq_envs.webshop.demonstrations import DemonstrationStep
+    from agentq_envs.webshop.env import WebShopEnv
+    from agentq_envs.webshop.goals import Goal
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of this recipe."""
+
+    output: Path = Path("runs/representation")  # receives model/ with its card, and checkpoints
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
+    sessions: int = 4500  # replayed in all
+    alternatives: int = 6  # distinct actions tried per state
+    keep: float = 0.25  # share of a session's states that is learnt
+    gamma: float = 0.9  # discount of values per step
+    value_weight: float = 1.0  # in the loss; the other questions have question_weight each
+    question_weight: float = 0.2
+    epochs: int = 1
+    token_budget: int = 4096  # padded tokens per optimiser step
+    learning_rate: float = 1e-3
+    warmup: int = 100  # optimiser steps
+    validation_sessions: int = 100
+    seed: int = 100  # other sessions than those that the policy imitated
+    further_shops: int = 11  # more generated catalogues whose tasks are learnt from
+    shop: ShopSettings = field(default_factory=ShopSettings)
+
+
+def main() -> None:
+    """Replayed sessions -> answers behind actions -> tuning -> validation -> model folder with its card."""
+    from agentq.backbones import load_backbone
+
+    config = load_config(Config)
+    config.output.mkdir(parents=True, exist_ok=True)
+    (config.output / "config.yaml").write_text(to_yaml(config))
+
+    began = time.time()
+    backbone = load_backbone(config.backbone)
+    examples = [example(backbone, *item, config) for item in training_states(config)]
+    print(f"{len(examples)} states with tried actions after {time.time() - began:.0f} s", flush=True)
+
+    held = list(validation_states(config))
+    before = explained(backbone, held)
+    fit = learn(backbone, examples, config)
+    folder = config.output / "model"
+    save(backbone, folder)
+    measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held)
+    write_card(folder, config, fit, measured, len(examples))
+    print(json.dumps(measured, indent=2), flush=True)
+
+
+def training_states(config: Config) -> Iterator[tuple[Goal, DemonstrationStep]]:
+    """States of sessions spread evenly over the shops, with their goals."""
+    from agentq_envs.webshop.shops import training_shops
+
+    shops = training_shops(config.shop, config.further_shops)
+    share = -(-config.sessions // len(shops))
+    for shop in shops:
+        tasks = random.Random(config.seed).sample(shop.tasks, min(len(shop.tasks), share))
+        yield from replayed(shop.env, tasks, config)
+
+
+def validation_states(config: Config) -> Iterator[tuple[Goal, DemonstrationStep]]:
+    """States of sessions on validation tasks."""
+    from agentq_envs.webshop.shops import panel_tasks, shop_env
+
+    env = shop_env(config.shop)
+    tasks = panel_tasks(config.shop, env.server, "validation")[: config.validation_sessions]
+    yield from replayed(env, tasks, config)
+
+
+def replayed(
+    env: WebShopEnv, tasks: Sequence[str], config: Config
+) -> Iterator[tuple[Goal, DemonstrationStep]]:
+    """Sessions of mixed quality with several actions of a state tried from its snapshot."""
+    from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
+
+    settings = DemonstrationSettings(1, config.alternatives, config.keep, config.gamma)
+    for task, session in zip(tasks, play_all(env, tasks, config.seed, settings), strict=True):
+        goal = env.server.goals[env.server.goal_index(task)]
+        for step in session.steps:
+            yield goal, step
+
+
+def example(backbone: Backbone, goal: Goal, step: DemonstrationStep, config: Config) -> BranchingExample:
+    """The prompt with one branch per tried action: action and its line, then the answers that are learnt."""
+    from agentq.critics.groundings import grounded_text
+    from agentq.features.grounding import quoted_line
+    from agentq.training.branching import Branch, BranchingExample
+    from agentq_envs.webshop.questions import answers
+
+    branches: list[Branch] = []
+    for tried in step.alternatives:
+        read = backbone.action_ids(grounded_text(step.messages, tried.action, quoted_line))
+        ids, weights = list(read), [0.0] * len(read)
+        rng = random.Random(f"{step.messages} {tried.action}")
+        for number, answer in enumerate(answers(goal, tried, rng)):
+            piece = backbone.tokenizer(answer, add_special_tokens=False)["input_ids"]
+            ids += piece
+            weights += [config.question_weight if number else config.value_weight] * len(piece)
+        branches.append(Branch(tuple(ids), tuple(weights)))
+    return BranchingExample(tuple(backbone.prompt_ids(step.messages)), tuple(branches))
+
+
+def learn(backbone: Backbone, examples: Sequence[BranchingExample], config: Config) -> SupervisedFit:
+    """Next-token cross entropy on the answers."""
+    from agentq.training.settings import TrainingSettings
+    from agentq.training.supervised import steps_per_epoch, tune_backbone
+
+    stride = max(2, len(examples) // 300)
+    held, fitting = examples[::stride], [e for i, e in enumerate(examples) if i % stride]
+    settings = TrainingSettings(
+        learning_rate=config.learning_rate, warmup=config.warmup, checkpoint_every=200, seed=config.seed
+    )
+    steps = config.epochs * steps_per_epoch(fitting, config.token_budget, settings)
+    return tune_backbone(
+        backbone,
+        fitting,
+        replace(settings, steps=steps),
+        config.output / "training",
+        token_budget=config.token_budget,
+        validation=held,
+        full=config.backbone.lora is None,
+    )
+
+
+def explained(backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep]]) -> dict[str, float]:
+    """How well the expected value digit fits the values of tried actions, overall and within states."""
+    import numpy as np
+
+    from agentq.training.critic_metrics import explained_variance, gap_closed, rank_correlation
+
+    most = max(len(step.alternatives) for _, step in states)
+    q, labels = np.full((len(states), most), -np.inf), np.full((len(states), most), np.nan)
+    for row, (_, step) in enumerate(states):
+        count = len(step.alternatives)
+        q[row, :count] = expected_values(backbone, step)
+        labels[row, :count] = [tried.value for tried in step.alternatives]
+    known = ~np.isnan(labels)
+    return {
+        "explained variance": explained_variance(q[known], labels[known]),
+        "rank correlation within states": rank_correlation(np.where(known, q, 0.0), labels),
+        "gap closed within states": gap_closed(q, labels),
+    }
+
+
+def expected_values(backbone: Backbone, step: DemonstrationStep) -> FloatArray:
+    """(N,) mean of the predicted digit behind every tried action, as a value in [0, 1]."""
+    import torch
+
+    from agentq.critics.groundings import grounded_text
+    from agentq.features.grounding import quoted_line
+    from agentq.scoring.shared_prefix import score_features
+    from agentq_envs.webshop.questions import VALUE_LEVELS
+
+    texts = [grounded_text(step.messages, tried.action, quoted_line) for tried in step.alternatives]
+    digits = [
+        backbone.tokenizer(str(i), add_special_tokens=False)["input_ids"][0] for i in range(VALUE_LEVELS)
+    ]
+    with torch.no_grad():
+        hidden = score_features(
+            backbone,
+            [backbone.prompt_ids(step.messages)],
+            [[backbone.action_ids(t) for t in texts]],
+            [-1],
+            "last",
+        )[0]
+        logits = backbone.model.get_output_embeddings()(hidden)[:, digits].float()
+    return (logits.softmax(-1) @ torch.linspace(0, 1, VALUE_LEVELS)).double().numpy()
+
+
+def save(backbone: Backbone, folder: Path) -> None:
+    """Weights (adapters merged) and tokenizer as a plain model folder."""
+    model = backbone.model
+    if backbone.config.lora is not None:
+        model = model.merge_and_unload()
+    model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+
+
+def write_card(
+    folder: Path, config: Config, fit: SupervisedFit, measured: dict[str, float], states: int
+) -> None:
+    """The model's card: what it is, data, command, seed and measured scores."""
+    lines = "\n".join(f"- {name}: {value:.3f}" for name, value in measured.items())
+    (folder / "README.md").write_text(
+        f"""# A critic backbone for WebShop
+
+`{config.backbone.name}` fine-tuned by `recipes/tune_representation.py` to answer questions about actions, so
+that its frozen hidden states (last layer, last token of the action and the line of the page it refers to)
+carry how well the action ends. Value heads are trained on them by `recipes/train_qvalue.py`.
+
+- Data: {config.sessions} replayed scripted sessions on training tasks ({states} states, up to
+  {config.alternatives} actions each, values by continuing with the scripted expert, gamma {config.gamma}).
+- Training: {fit.training.steps} steps of {config.token_budget} tokens, learning rate {config.learning_rate},
+  seed {config.seed}; held-out loss {fit.loss:.3f} nats per answer token.
+- Command: `accelerate launch recipes/tune_representation.py`; every option stands in `config.yaml`.
+
+Measured on {config.validation_sessions} sessions of validation tasks (expected value digit against value):
+
+{lines}
+"""
+    )
+
+
+if __name__ == "__main__":
+    main()
