@@ -85,7 +85,7 @@ def measure(options: Options) -> list[Figure]:
     extractor = FeatureExtractor(backbone, batch_tokens=options.batch_tokens)
     generator = np.random.default_rng(options.seed)
     rounds: list[Round] = []
-    for _ in rounds_in_time(options.rounds + 1, SECONDS):  # the first one warms up
+    for _ in rounds_in_time(options.rounds + 1, SECONDS, least=4):  # the first one warms up
         sets = [make_pairs(options, generator) for _ in range(3)]
         lengths = [[len(p.state) + len(p.action) for p in map(extractor.prepare, pairs)] for pairs in sets]
         backbone._prompt_cache.clear()  # tokenisation is part of extraction, and these prompts were just seen
@@ -98,7 +98,7 @@ def measure(options: Options) -> list[Figure]:
         plain = clocked(lambda ts=tensors: forward(backbone, ts)).per(sum(t.numel() for t in tensors))
         padded = sum(len(b) * lengths[0][b[0]] for b in length_batches(lengths[0], options.batch_tokens))
         rounds.append(Round(extraction, stored, plain, sum(lengths[0]) / padded))
-    return figures_of(rounds[1:] or rounds, options)
+    return figures_of(rounds[1:], options)
 
 
 def figures_of(rounds: list[Round], options: Options) -> list[Figure]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from agentq.errors import EvaluationError
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -35,15 +37,23 @@ class Figure:
         return f"{self.name:<50} {self.value:>14,.3f}{goal}  {self.reference}"
 
 
-def rounds_in_time(count: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> Iterator[int]:
-    """0, 1, ... below ``count``, at least 0: ends early when the next round would pass ``seconds`` from now.
+def rounds_in_time(
+    count: int, seconds: float, least: int = 3, clock: Callable[[], float] = time.monotonic
+) -> Iterator[int]:
+    """0, 1, ... below ``count``; ends early when the next round would pass ``seconds`` from now.
 
-    The next round is judged by the longest so far, so that a busy machine gives fewer rounds, not a late end.
+    The next round is judged by the longest so far. Raises ``EvaluationError`` when that leaves fewer than
+    ``least`` rounds (or ``count``, if smaller): a median of so few on a starved machine is no figure.
     """
     begun, longest = clock(), 0.0
     for number in range(count):
         start = clock()
         if number and start - begun + 1.2 * longest > seconds:
+            if number < min(least, count):
+                raise EvaluationError(
+                    f"{number} of {count} rounds took {start - begun:.0f} s, expected at least "
+                    f"{min(least, count)} in {seconds:.0f} s. Measure again when the machine is idle."
+                )
             print(f"stopped after {number} of {count} rounds to end in time", file=sys.stderr)
             return
         yield number
