@@ -63,7 +63,7 @@ def continued_returns(
         lines = [running[number] for number in numbers]
         decisions = decider.decide([_view(line) for line in lines])
         for number, line, decision in zip(numbers, lines, decisions, strict=True):
-            _, reward, terminated, truncated, line.info = line.env.step(decision.action)
+            _, reward, terminated, truncated, line.info = line.env.unwrapped.step(decision.action)
             line.total += line.weight * float(reward)
             line.weight *= gamma
             line.steps += 1

@@ -231,9 +231,11 @@ class WebShopEnv(gymnasium.Env[str, str]):
     def lookahead(self, actions: Sequence[str]) -> list[float]:
         """Value of each action when the rest is played as well as possible (privileged: reads the goal).
 
-        Discounted with ``lookahead.GAMMA`` per step, limited to the steps that are left. The state of the
-        episode is not changed.
+        Discounted with ``lookahead.GAMMA`` per step, limited to the steps that are left; 0 after the end. The
+        state of the episode is not changed.
         """
+        if self._ended:
+            return [0.0] * len(actions)
         if self._lookahead is None or self._lookahead.goal is not self.goal:
             self._lookahead = Lookahead(self.server, self.goal)
         return self._lookahead.action_values(self.session, actions, self.steps_left)

@@ -30,8 +30,11 @@ def searched(actions: Sequence[str]) -> list[str]:
 
 
 def wanted_options(server: WebShopServer, goal: Goal, asin: str | None = None) -> dict[str, str]:
-    """Option name -> value of a product (default: the goal's own) that the goal asks for."""
-    offered = server.products[asin or goal.asin].options
+    """Option name -> value of a product (default: the goal's own) that the goal asks for.
+
+    Values that no click can choose (they equal a button, or a later option has them too) are left out.
+    """
+    offered = server.item_page(asin or goal.asin).choices
     if isinstance(goal.goal_options, Mapping):
         named = goal.goal_options
         exact = {name: value for name, value in named.items() if value in offered.get(name, ())}

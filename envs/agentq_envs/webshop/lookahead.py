@@ -1,10 +1,11 @@
 """Exact lookahead: the best discounted reward that is still reachable from a state.
 
 WebShop is deterministic once the goal is known, and its pages form a small graph: from a results page
-every listed product is some clicks away, from a product page every choice of options, from everywhere a
-new search. Backward induction over that graph gives the optimal value, with one restriction that is
-stated rather than hidden: new searches are limited to the expert's queries for the goal (search text is
-unbounded). Values need the goal and are for oracles and labels, never for an agent.
+every listed product is some clicks away, from a product page every choice of options, from everywhere
+the start page with its search box. Backward induction over that graph gives the optimal value, with one
+restriction that is stated rather than hidden: new searches are limited to the expert's queries for the
+goal (search text is unbounded) and made on the start page, where they are admissible. Values need the
+goal and are for oracles and labels, never for an agent.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ class Lookahead:
         if key not in self._best:
             bare = self._reward(asin, {})
             useful = {
-                name: [value for value in dict.fromkeys(values) if self._reward(asin, {name: value}) > bare]
-                for name, values in self.server.products[asin].options.items()
+                name: [value for value in values if self._reward(asin, {name: value}) > bare]
+                for name, values in self.server.item_page(asin).choices.items()
             }
             names = [name for name, values in useful.items() if values]
             best = [0.0] * (len(names) + 1)

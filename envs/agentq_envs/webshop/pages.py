@@ -79,6 +79,7 @@ class ItemPage:
 
     product: Product
     option_of: Mapping[str, str]  # value -> option name; of equal values the last one counts
+    choices: Mapping[str, Sequence[str]]  # option name -> values that a click really chooses
     clickables: tuple[str, ...]
     admissible: tuple[str, ...]
     text: str
@@ -167,6 +168,10 @@ def item_page(product: Product, show_attrs: bool) -> ItemPage:
     return ItemPage(
         product=product,
         option_of=option_of,
+        choices={
+            name: tuple(value for value in dict.fromkeys(values) if _chooses(value, name, option_of))
+            for name, values in product.options.items()
+        },
         clickables=clickables,
         admissible=_actions(clickables),
         text=join_text([*text, *facts, *subs, "Buy Now"]),
@@ -174,6 +179,12 @@ def item_page(product: Product, show_attrs: bool) -> ItemPage:
         rich_options=rich_options,
         rich_tail=rich_tail,
     )
+
+
+def _chooses(value: str, name: str, option_of: Mapping[str, str]) -> bool:
+    """Whether a click on ``value`` sets the option: it is no button, can be typed, and no later option has it."""
+    buttons = (BACK, PREVIOUS, BUY, SEARCH, *SUB_PAGES)
+    return option_of[value] == name and value not in buttons and can_click(value)
 
 
 def sub_page(product: Product, name: str) -> StaticPage:

@@ -15,11 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agentq.types import Message
+from agentq_envs.webshop.actions import click
+from agentq_envs.webshop.pages import BACK, PREVIOUS, SUB_PAGES
 
 if TYPE_CHECKING:
     from agentq_envs.webshop.catalogue import Product
     from agentq_envs.webshop.env import WebShopEnv
-    from agentq_envs.webshop.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,14 @@ class PromptSettings:
     values: int = 12  # of one option, the chosen one always among them
 
 
+_SHOWN = 300  # characters of an action in the history
 _DEFAULT = PromptSettings()
 
 
 def compact_prompt(env: WebShopEnv, settings: PromptSettings = _DEFAULT) -> tuple[Message, ...]:
     """One user message: the goal, the last actions, and the page with its buttons."""
-    done = " > ".join(env.actions[-settings.history :]) if settings.history and env.actions else "nothing"
+    recent = env.actions[-settings.history :] if settings.history else ()
+    done = " > ".join(map(_one_line, recent)) or "nothing"
     lines = [f"Goal: {env.goal.instruction_text}", f"Done: {done}", *_page_lines(env, settings)]
     return ({"role": "user", "content": "\n".join(lines)},)
 
@@ -61,7 +64,7 @@ def _page_lines(env: WebShopEnv, settings: PromptSettings) -> list[str]:
     if session.page == "results":
         return _results_lines(env, settings)
     if session.page == "item":
-        return _item_lines(env.server.products[str(session.asin)], session, settings)
+        return _item_lines(env, settings)
     if session.page == "sub":
         return _sub_page_lines(env.server.products[str(session.asin)], str(session.sub_page), settings)
     return ["Page: done"]
@@ -79,7 +82,8 @@ def _results_lines(env: WebShopEnv, settings: PromptSettings) -> list[str]:
     return lines
 
 
-def _item_lines(product: Product, session: Session, settings: PromptSettings) -> list[str]:
+def _item_lines(env: WebShopEnv, settings: PromptSettings) -> list[str]:
+    session, product = env.session, env.server.products[str(env.session.asin)]
     lines = ["Page: item"]
     chosen: list[str] = []
     for name, values in product.options.items():
@@ -87,7 +91,8 @@ def _item_lines(product: Product, session: Session, settings: PromptSettings) ->
         chosen.append(f"{name}: {'not chosen' if value is None else value}")
         shown = [v for i, v in enumerate(values) if i < settings.values or v == value]
         lines.extend(f"{name}: [ {v} ]" + (" chosen" if v == value else "") for v in shown)
-    lines.append("[ back to search ] [ < prev ] [ description ] [ features ] [ reviews ]")
+    subs = [name for name in SUB_PAGES if env.server.show_attrs or name != "attributes"]
+    lines.append(_buttons([click(name) for name in (BACK, PREVIOUS, *subs)]))
     summary = "; ".join([f"{_words(product.title, settings.title_words)} {product.price_tag}", *chosen])
     lines.append(f"{summary} [ buy now ]")
     return lines
@@ -108,6 +113,11 @@ def _sub_page_lines(product: Product, name: str, settings: PromptSettings) -> li
 
 def _buttons(actions: list[str]) -> str:
     return " ".join(f"[ {action[6:-1]} ]" for action in actions)  # click[...]
+
+
+def _one_line(action: str) -> str:
+    """An executed text as the history shows it: babble must not fill the prompt or look like its lines."""
+    return action if len(action) <= _SHOWN and action.isprintable() else " ".join(action[:_SHOWN].split())
 
 
 def _words(text: str, limit: int) -> str:

@@ -19,6 +19,7 @@ import agentq_envs
 from agentq.errors import ActionError, ConfigError, TaskError
 from agentq_envs.webshop import WebShopEnv, WebShopServer
 from agentq_envs.webshop.loading import ShopFiles, shared_server
+from agentq_envs.webshop.prompt import compact_prompt
 
 BUY = ("search[plain mug number 3]", "click[b000000003]", "click[buy now]")
 ANYTHING = st.one_of(
@@ -298,3 +299,67 @@ def test_workers_in_any_order_see_the_same(options: dict[str, Any], env: WebShop
         for task, line in zip(part, run.stdout.splitlines(), strict=True):
             assert seen.setdefault(task, line) == line
     assert len(seen) == len(set(tasks))
+
+
+def test_messages_are_the_compact_prompt_unless_another_is_given(env: WebShopEnv) -> None:
+    _, info = env.reset(seed=0)
+    assert info["messages"] == compact_prompt(env)
+    assert env.goal.instruction_text in info["messages"][0]["content"]
+    *_, info = env.step("search[mug]")
+    assert info["messages"] == compact_prompt(env)
+    assert "Done: search[mug]" in info["messages"][0]["content"]
+
+
+def test_a_restored_state_has_the_same_messages_actions_and_steps(options: dict[str, Any]) -> None:
+    env, other = WebShopEnv(**options, max_steps=6), WebShopEnv(**options, max_steps=6)
+    env.reset(seed=2)
+    snapshots: list[tuple[Any, ...]] = []
+    for action in ("search[ceramic]", "nonsense", "click[b000000001]", "click[12 oz]", "click[features]"):
+        *_, info = env.step(action)
+        looked = env.lookahead(["click[< prev]", "search[mug]"])
+        snapshots.append((env.snapshot(), info["messages"], env.actions, env.steps_left, looked))
+    other.reset(seed=9)
+    for snapshot, messages, actions, left, looked in reversed(snapshots):
+        stored = pickle.loads(pickle.dumps(snapshot))
+        _, info = other.restore(stored)
+        assert info["messages"] == messages
+        assert (other.actions, other.steps, other.steps_left) == (actions, len(actions), left)
+        assert other.lookahead(["click[< prev]", "search[mug]"]) == looked
+        assert other.snapshot() == snapshot
+
+
+def test_steps_left_count_down_to_the_truncation(options: dict[str, Any]) -> None:
+    env = WebShopEnv(**options, max_steps=3)
+    env.reset(seed=0)
+    left = [env.steps_left]
+    truncated = False
+    while not truncated:
+        *_, truncated, _ = env.step("click[back to search]")
+        left.append(env.steps_left)
+    assert left == [3, 2, 1, 0]
+    env.step("search[mug]")
+    assert (env.steps, env.steps_left) == (3, 0)  # nothing is counted after the end
+    env.reset(seed=0)
+    assert (env.steps_left, env.actions) == (3, ())
+    endless = WebShopEnv(**options, max_steps=None)
+    endless.reset(seed=0)
+    endless.step("search[mug]")
+    assert endless.steps_left == 1000
+
+
+def test_the_expert_remembers_the_searches_of_the_episode(env: WebShopEnv) -> None:
+    env.reset(seed=0)
+    first = env.expert_action()
+    env.step(first)
+    env.step("click[back to search]")
+    assert env.expert_action() not in (first, "")
+    assert env.expert_action().startswith("search[")
+    env.reset(seed=0)
+    assert env.expert_action() == first
+
+
+def test_lookahead_and_expert_need_a_running_episode(env: WebShopEnv) -> None:
+    with pytest.raises(ActionError, match="call reset"):
+        env.lookahead(["search[mug]"])
+    with pytest.raises(ActionError, match="call reset"):
+        env.expert_action()
