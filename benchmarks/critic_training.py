@@ -43,7 +43,7 @@ from torch.utils.data import default_collate
 from agentq.objectives.critic_step import StepSettings, TransitionBatch, critic_step
 from agentq.objectives.polyak import target_copy
 from agentq.objectives.wide_linear import WideLinear
-from agentq_eval.figures import Figure, print_figures
+from agentq_eval.figures import Figure, print_figures, rounds_in_time
 
 IMAGE, CANDIDATE, TEXT, K = 2816, 4096, 64, 16  # stacked screenshots, VLM vector, text vector, candidates
 TRANSITIONS, MICRO, ACCUMULATION = 256, 32, 4
@@ -264,7 +264,7 @@ def cpu_seconds(epoch: Callable[[Sequence[int]], None], order: Sequence[int]) ->
 def measure(repetitions: int) -> dict[str, list[float]]:
     """Transitions per CPU-second of each arm, one figure per repetition, after one warm-up step each.
 
-    Stops early when the next repetition, judged by the longest so far, would not end in time.
+    Stops early as ``rounds_in_time`` does.
     """
     started = time.monotonic()
     arms = build()
@@ -272,11 +272,8 @@ def measure(repetitions: int) -> dict[str, list[float]]:
         arms[name](range(STEP))
     rates: dict[str, list[float]] = {name: [] for name in arms}
     longest = 0.0
-    for repetition in range(repetitions):
+    for _ in rounds_in_time(repetitions, SECONDS - (time.monotonic() - started)):
         begun = time.monotonic()
-        if begun - started + 1.2 * longest > SECONDS:
-            print(f"stopped after {repetition} repetitions to end in time", file=sys.stderr)
-            break
         order = torch.randperm(TRANSITIONS)[:STEP].tolist()
         for name in TIMED:
             rates[name].append(STEP / cpu_seconds(arms[name], order))

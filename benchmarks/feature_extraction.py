@@ -24,8 +24,9 @@ from agentq.backbones.tiny import TinySettings, new_backbone, train_tokenizer
 from agentq.features import FeatureExtractor, FeatureStore, extract_log
 from agentq.features.batches import evaluating, length_batches
 from agentq.features.extract import Pair, decoder_of
-from agentq_eval.figures import Figure, print_figures
+from agentq_eval.figures import Figure, print_figures, rounds_in_time
 
+SECONDS = 140.0  # rounds that would end later are left out
 TARGET = 0.85  # of the plain forward's tokens per second
 WORDS = ["red", "blue", "mug", "shirt", "cotton", "price", "rating", "search", "back", "next", "item", "buy"]
 
@@ -84,7 +85,7 @@ def measure(options: Options) -> list[Figure]:
     extractor = FeatureExtractor(backbone, batch_tokens=options.batch_tokens)
     generator = np.random.default_rng(options.seed)
     rounds: list[Round] = []
-    for _ in range(options.rounds + 1):  # the first one warms up
+    for _ in rounds_in_time(options.rounds + 1, SECONDS, least=4):  # the first one warms up
         sets = [make_pairs(options, generator) for _ in range(3)]
         lengths = [[len(p.state) + len(p.action) for p in map(extractor.prepare, pairs)] for pairs in sets]
         backbone._prompt_cache.clear()  # tokenisation is part of extraction, and these prompts were just seen

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from agentq.backbones import Backbone, BackboneConfig
 from agentq.scoring import one_by_one, score_features
-from agentq_eval.figures import Figure, print_figures
+from agentq_eval.figures import Figure, print_figures, rounds_in_time
 
 TARGET_SHARE = 0.8  # of the bound
+SECONDS = 100.0  # rounds that would end later are left out
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def measure(options: Options) -> list[Figure]:
     with torch.no_grad():
         difference = float((shared() - reference()).abs().max())
         assert difference < 1e-4, f"the two sides differ by {difference}"
-        rounds = [(clocked(shared), clocked(reference)) for _ in range(options.repeats)]
+        rounds = [(clocked(shared), clocked(reference)) for _ in rounds_in_time(options.repeats, SECONDS)]
     n, length, tokens = options.candidates, options.prompt, options.tokens
     bound = n * (length + tokens) / (length + n * tokens)
     cpu = statistics.median(slow.cpu / fast.cpu for fast, slow in rounds)

@@ -17,6 +17,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,14 +48,15 @@ class Config:
     """Options of this recipe."""
 
     output: Path = Path("runs/policy")  # receives model/ with its card, and checkpoints
-    sessions: int = 4200  # demonstrations in all
+    sessions: int = 8000  # demonstrations in all
+    searches: int = 30000  # further sessions of which only the first search is imitated
     draws: int = 3  # actions of the same shopper imitated per state
     keep: float = 0.5  # share of a session's steps that is learnt
     epochs: int = 1
     copying: tuple[int, ...] = (60, 240)  # lengths of the texts that copying is practised on, in turn
     copying_steps: int = 60  # optimiser steps per length
     token_budget: int = 4096  # padded tokens per optimiser step
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     warmup: int = 100  # optimiser steps
     validation_episodes: int = 300
     seed: int = 0
@@ -71,9 +73,8 @@ def main() -> None:
 
     began = time.time()
     backbone = new_model(tokenizer_of_sessions(config), config)
-    examples = [
-        example for session in sessions(config, config.sessions) for example in imitation(session, backbone)
-    ]
+    played = chain(sessions(config, config.sessions), sessions(config, config.searches, seed=2, most_steps=1))
+    examples = [example for session in played for example in imitation(session, backbone)]
     print(f"{len(examples)} states to imitate after {time.time() - began:.0f} s", flush=True)
 
     practise_copying(backbone, config)
@@ -88,12 +89,14 @@ def main() -> None:
     print(json.dumps(scores, indent=2), flush=True)
 
 
-def sessions(config: Config, count: int, seed: int = 0) -> Iterator[Demonstration]:
+def sessions(
+    config: Config, count: int, seed: int = 0, most_steps: int | None = None
+) -> Iterator[Demonstration]:
     """Sessions spread evenly over the shops, each on a task drawn without replacement."""
     from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
     from agentq_envs.webshop.shops import training_shops
 
-    settings = DemonstrationSettings(draws=config.draws, keep=config.keep)
+    settings = DemonstrationSettings(config.draws, keep=config.keep, most_steps=most_steps)
     shops = training_shops(config.shop, config.further_shops)
     share = -(-count // len(shops))
     for shop in shops:

@@ -30,6 +30,7 @@ class Backbone:
         self.tokenizer = tokenizer
         self.config = config
         self._prompt_cache: OrderedDict[str, list[int]] = OrderedDict()
+        self._hashed: tuple[int, str] | None = None  # state of the weights, and their hash
 
     @property
     def kind(self) -> Kind:
@@ -81,15 +82,34 @@ class Backbone:
             )
         return int(end)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over the base weights (adapters left out) and the architecture, 64 hex digits.
 
-        Computed once per object: one pass over all parameters, so load before training.
+        One pass over all weights, repeated only when an optimiser or a loader has changed one in place.
         """
+        state = self._weights_state()
+        if self._hashed is None or self._hashed[0] != state:
+            self._hashed = state, self.hash_weights()
+        return self._hashed[1]
+
+    def _weights_state(self) -> int:
+        """Changes when a base weight is replaced or written to (torch counts writes in ``_version``)."""
+        named = self.model.named_parameters()
+        return hash(tuple((id(p), p.data_ptr(), p._version) for name, p in named if "lora_" not in name))
+
+    def hash_weights(self) -> str:
+        """``fingerprint`` computed anew; also sees writes that went past torch's count (``tensor.data``)."""
         digest = hashlib.sha256()
         config = {k: v for k, v in self._text_config.to_dict().items() if not k.startswith("_")}
-        for volatile in ("transformers_version", "dtype", "torch_dtype", "use_cache", "name_or_path"):
+        for volatile in (
+            "architectures",
+            "transformers_version",
+            "dtype",
+            "torch_dtype",
+            "use_cache",
+            "name_or_path",
+        ):
             config.pop(volatile, None)
         digest.update(json.dumps(config, sort_keys=True, default=str).encode())
         tensors = {

@@ -228,9 +228,7 @@ def _with_adapter(backbone: Backbone, folder: Path) -> Backbone:
         wrapped = PeftModel.from_pretrained(copy.deepcopy(backbone.model), str(folder)).eval()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"the adapter in {folder} cannot be loaded: {error}.") from error
-    adapted = Backbone(wrapped, backbone.tokenizer, backbone.config)
-    adapted.__dict__["fingerprint"] = backbone.fingerprint  # of the same base weights
-    return adapted
+    return Backbone(wrapped, backbone.tokenizer, backbone.config)
 
 
 def _adapter(backbone: Backbone) -> Any:

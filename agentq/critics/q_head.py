@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from agentq.critics.base import Scores
 from agentq.critics.groundings import grounded_text, resolve_grounding
 from agentq.errors import ConfigError, CriticError
+from agentq.features.encoder import Truncation
 from agentq.objectives.aggregation import Aggregation, aggregate
 from agentq.types import Candidate, FloatArray, Messages
 
 if TYPE_CHECKING:
     from agentq.backbones.backbone import Backbone
     from agentq.critics.heads import QHeads
+    from agentq.features.extract import FeatureExtractor
 
 Batch = Sequence[tuple[Messages, Sequence[Candidate]]]
 
@@ -49,6 +51,7 @@ class QCriticConfig:
     pessimism: float = 1.0  # standard deviations taken off by mean_std
     #: shared: the prompt of a state is read once; one_by_one: for models that cannot, same values, slower.
     method: Literal["shared", "one_by_one"] = "shared"
+    truncation: Truncation = "error"  # which end of a text that is too long for an encoder is cut
     grounding: str = ""  # entry point of `agentq.groundings` or module:function; "": the action alone
     #: How the heads were trained: objective and its settings, hash of the data.
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -58,8 +61,9 @@ class QCriticConfig:
 class _Request:
     """The distinct valid actions of one state."""
 
-    prompt: list[int]
-    actions: list[list[int]]
+    number: int
+    messages: Messages
+    actions: list[str]
     column: list[int]  # (N,) which distinct action a candidate is, -1: invalid
     reasons: tuple[str | None, ...]  # (N,)
 
@@ -87,8 +91,9 @@ class QCritic:
         self.layers = tuple(absolute_layer(layer, backbone.num_layers) for layer in self.config.layers)
         self.grounding = resolve_grounding(self.config.grounding, trusted=trust_grounding)
         self._features = features or self._hidden_states
+        self._texts = self._text_features(max_batch_tokens) if backbone.kind == "encoder" else None
         self._max_batch_tokens = max_batch_tokens
-        #: Distinct tokens scored since the critic was made: every prompt once, and its actions.
+        #: Distinct tokens scored since the critic was made: every prompt once, and its actions (causal).
         self.tokens = 0
 
     def score(self, batch: Batch) -> list[FloatArray]:
@@ -113,21 +118,10 @@ class QCritic:
 
         Raises ``ConfigError`` when the critic has no V heads, ``CriticError`` for values that are not finite.
         """
-        from agentq.scoring.shared_prefix import score_features
-
         if not batch:
             return np.zeros((0, self.heads.settings.state_heads))
         with torch.no_grad():
-            found = score_features(
-                self.backbone,
-                [self.backbone.prompt_ids(messages) for messages in batch],
-                [[[self.backbone.end_id]]] * len(batch),  # any token: what is read stands before it
-                self.layers,
-                lambda hidden, mask: hidden[:, 0],
-                method=self.config.method,
-                max_batch_tokens=self._max_batch_tokens,
-            )
-            values = self.heads.state_values(torch.cat(found)).T.double().cpu().numpy()
+            values = self.heads.state_values(self._state_features(batch)).T.double().cpu().numpy()
         if not np.isfinite(values).all():
             raise CriticError(
                 f"state {int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])}: its value is not finite. "
@@ -195,34 +189,76 @@ class QCritic:
             None if c.action is not None else c.error or "the text does not parse into an action"
             for c in candidates
         )
-        if not distinct:
-            return _Request([], [], column, reasons)
-        prompt = self.backbone.prompt_ids(messages)
-        actions = [
-            self.backbone.action_ids(grounded_text(messages, action, self.grounding)) for action in distinct
-        ]
-        longest = len(prompt) + max(map(len, actions))
-        if self.backbone.kind == "causal" and longest > self.backbone.max_length:
-            raise CriticError(
-                f"state {number} has {longest} tokens with its longest action, but {self.backbone.config.name!r} "
-                f"reads {self.backbone.max_length}. Render shorter observations or use a longer backbone."
-            )
-        return _Request(prompt, actions, column, reasons)
+        return _Request(number, messages, list(distinct), column, reasons)
+
+    def _text_features(self, batch_tokens: int) -> FeatureExtractor:
+        from agentq.features.extract import FeatureExtractor
+
+        config = self.config
+        return FeatureExtractor(
+            self.backbone,
+            config.layers,
+            config.pooling,
+            batch_tokens,
+            self.grounding,
+            config.grounding,
+            config.truncation,
+        )
 
     def _values(self, requests: Sequence[_Request]) -> list[FloatArray]:
         """(K, distinct actions) per state."""
-        self.tokens += sum(len(r.prompt) + sum(map(len, r.actions)) for r in requests)
         with torch.no_grad():
-            found = self._features(
-                self.backbone,
-                [request.prompt for request in requests],
-                [request.actions for request in requests],
-                self.layers,
-                self.config.pooling,
-            )
-            q = self.heads.q_values(torch.cat([f.to(self.backbone.device) for f in found]))  # (K, all)
+            q = self.heads.q_values(self._request_features(requests).to(self.backbone.device))  # (K, all)
         sizes = [len(request.actions) for request in requests]
         return [part.double().cpu().numpy() for part in q.split(sizes, dim=1)]
+
+    def _request_features(self, requests: Sequence[_Request]) -> Tensor:
+        """(all distinct actions of all states, D)."""
+        if self._texts is not None:
+            pairs = [(request.messages, action) for request in requests for action in request.actions]
+            return torch.from_numpy(self._texts.pairs(pairs))
+        tokens = [self._tokens(request) for request in requests]
+        self.tokens += sum(len(prompt) + sum(map(len, actions)) for prompt, actions in tokens)
+        found = self._features(
+            self.backbone,
+            [prompt for prompt, _ in tokens],
+            [actions for _, actions in tokens],
+            self.layers,
+            self.config.pooling,
+        )
+        return torch.cat([f.to(self.backbone.device) for f in found])
+
+    def _tokens(self, request: _Request) -> tuple[list[int], list[list[int]]]:
+        """Token ids of the state and of its actions, each with what it refers to."""
+        backbone, messages = self.backbone, request.messages
+        prompt = backbone.prompt_ids(messages)
+        texts = [grounded_text(messages, action, self.grounding) for action in request.actions]
+        actions = [backbone.action_ids(text) for text in texts]
+        longest = len(prompt) + max(map(len, actions))
+        if longest > backbone.max_length:
+            raise CriticError(
+                f"state {request.number} has {longest} tokens with its longest action, but "
+                f"{backbone.config.name!r} reads {backbone.max_length}. Render shorter observations or use a "
+                "longer backbone."
+            )
+        return prompt, actions
+
+    def _state_features(self, batch: Sequence[Messages]) -> Tensor:
+        """(S, D) of states alone."""
+        from agentq.scoring.shared_prefix import score_features
+
+        if self._texts is not None:
+            return torch.from_numpy(self._texts.states(batch)).to(self.backbone.device)
+        found = score_features(
+            self.backbone,
+            [self.backbone.prompt_ids(messages) for messages in batch],
+            [[[self.backbone.end_id]]] * len(batch),  # any token: what is read stands before it
+            self.layers,
+            lambda hidden, mask: hidden[:, 0],
+            method=self.config.method,
+            max_batch_tokens=self._max_batch_tokens,
+        )
+        return torch.cat(found)
 
     def _hidden_states(
         self,

@@ -78,11 +78,10 @@ class FeatureExtractor:
     def key(self, content: Content = "pairs") -> FeatureKey:
         """The key of the store for these features. One pass over the weights: they may have been trained."""
         backbone = self.backbone
-        current = Backbone(backbone.model, backbone.tokenizer, backbone.config)  # its hash is not cached yet
         return FeatureKey(
-            backbone=current.fingerprint,
+            backbone=backbone.hash_weights(),
             adapter=adapter_fingerprint(backbone.model),
-            template=current.template_fingerprint,
+            template=backbone.template_fingerprint,
             layers=self.layers,
             pooling=self.pooling if content == "pairs" or self._encoder else "last",
             content=content,

@@ -124,8 +124,6 @@ def fit_joint(
         monitor=monitor,
         name="joint",
     )
-    if joint.full:
-        backbone.__dict__.pop("fingerprint", None)  # the weights are others now
     metrics = validator(module) if validation else {}
     record = {"objective": asdict(objective), "joint": asdict(joint), "data_hash": examples_digest(examples)}
     critic = QCritic(backbone, loss.heads, replace(config, training={**config.training, **record}))

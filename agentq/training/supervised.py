@@ -80,8 +80,6 @@ def tune_backbone(
     if validation:
         evaluate = Validation(validation, token_budget, backbone.pad_id)
     result = train(module, source, settings, directory, evaluate=evaluate, monitor="score", name="supervised")
-    if full:  # the weights are others now
-        backbone.__dict__.pop("fingerprint", None)
     loss = None
     if evaluate is not None:
         with torch.no_grad():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
+
+from agentq.errors import EvaluationError
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,29 @@ class Figure:
             "" if self.target is None else f"  target {self.target:<8,.7g} {'' if self.reached else 'MISSED'}"
         )
         return f"{self.name:<50} {self.value:>14,.3f}{goal}  {self.reference}"
+
+
+def rounds_in_time(
+    count: int, seconds: float, least: int = 3, clock: Callable[[], float] = time.monotonic
+) -> Iterator[int]:
+    """0, 1, ... below ``count``; ends early when the next round would pass ``seconds`` from now.
+
+    The next round is judged by the longest so far. Raises ``EvaluationError`` when that leaves fewer than
+    ``least`` rounds (or ``count``, if smaller): a median of so few on a starved machine is no figure.
+    """
+    begun, longest = clock(), 0.0
+    for number in range(count):
+        start = clock()
+        if number and start - begun + 1.2 * longest > seconds:
+            if number < min(least, count):
+                raise EvaluationError(
+                    f"{number} of {count} rounds took {start - begun:.0f} s, expected at least "
+                    f"{min(least, count)} in {seconds:.0f} s. Measure again when the machine is idle."
+                )
+            print(f"stopped after {number} of {count} rounds to end in time", file=sys.stderr)
+            return
+        yield number
+        longest = max(longest, clock() - start)
 
 
 def print_figures(figures: Sequence[Figure], as_json: bool) -> None:

@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from agentq_eval.figures import Figure, print_figures
+from agentq.errors import EvaluationError
+from agentq_eval.figures import Figure, print_figures, rounds_in_time
 
 FAST = Figure("steps_per_second", 4000.0, 3000.0, "higher", "26.9 of the reference")
 LARGE = Figure("environment_kilobytes", 250.0, 200.0, "lower", "none")
@@ -43,3 +44,22 @@ def test_lines_show_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_figure_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         print_figures([Figure("ratio", math.nan, 1.0, "higher", "none")], as_json=True)
+
+
+def _rounds(count: int, seconds: float, each: float) -> int:
+    now, made = [0.0], 0
+    for _ in rounds_in_time(count, seconds, 3, lambda: now[0]):
+        made += 1
+        now[0] += each
+    return made
+
+
+def test_rounds_end_before_their_time_is_over() -> None:
+    assert _rounds(10, 1000.0, 5.0) == 10
+    assert _rounds(10, 31.0, 5.0) == 6  # 25 s are over and a seventh might end at 36 s
+    assert _rounds(1, 1.0, 5.0) == 1
+
+
+def test_too_few_rounds_give_no_figure() -> None:
+    with pytest.raises(EvaluationError, match=r"1 of 10 rounds took 5 s, expected at least 3 in 1 s"):
+        _rounds(10, 1.0, 5.0)

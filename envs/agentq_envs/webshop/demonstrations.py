@@ -55,6 +55,7 @@ class DemonstrationSettings:
     draws: int = 1  # of the same shopper per state
     alternatives: int = 0  # distinct actions valued per state, the one taken among them
     keep: float = 1.0  # share of the steps that is kept, drawn at random: more different goals
+    most_steps: int | None = None  # stop a session after so many; a session of one is a search, always kept
     gamma: float = 0.9  # discount of values per step
 
 
@@ -70,12 +71,13 @@ def play(
     score, success, ended = 0.0, False, False
     while not ended:
         action = shopper.act(env.session, env.actions)
-        if rng.random() < settings.keep:
+        # Searches are rare and need the most words, so none is dropped.
+        if env.session.page == "search" or rng.random() < settings.keep:
             steps.append(_step(env, info["messages"], action, shopper, settings))
         _, reward, terminated, truncated, info = env.step(action)
         score += reward
         success = success or bool(info["success"])
-        ended = terminated or truncated
+        ended = terminated or truncated or env.steps == settings.most_steps
     return Demonstration(task, score, success, tuple(steps))
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from agentq.backbones import BackboneConfig, LoraSettings, load_backbone
 from agentq.errors import BackboneError
@@ -35,6 +36,23 @@ def test_fingerprint_changes_with_one_weight(tiny_model_folder: Path) -> None:
     parameter = next(second.model.parameters())
     parameter.data[0, 0] += 1e-3
     assert first.fingerprint != second.fingerprint
+
+
+def test_fingerprint_follows_tuning_in_place_and_is_computed_once(
+    tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = load_backbone(BackboneConfig(name=str(tiny_model_folder)))
+    before = backbone.fingerprint
+    computed: list[str] = []
+    real = backbone.hash_weights
+    monkeypatch.setattr(backbone, "hash_weights", lambda: computed.append(real()) or computed[-1])
+    assert backbone.fingerprint == before
+    assert computed == []
+    optimizer = torch.optim.AdamW(backbone.model.requires_grad_(True).parameters(), lr=0.1)
+    next(backbone.model.parameters()).sum().backward()
+    optimizer.step()
+    assert backbone.fingerprint != before
+    assert len(computed) == 1
 
 
 def test_template_fingerprint_changes_with_template(tiny_model_folder: Path) -> None:
