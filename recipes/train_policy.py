@@ -48,7 +48,7 @@ class Config:
     """Options of this recipe."""
 
     output: Path = Path("runs/policy")  # receives model/ with its card, and checkpoints
-    sessions: int = 8000  # demonstrations in all
+    sessions: int = 12000  # demonstrations in all
     searches: int = 30000  # further sessions of which only the first search is imitated
     draws: int = 3  # actions of the same shopper imitated per state
     keep: float = 0.5  # share of a session's steps that is learnt

@@ -36,7 +36,7 @@ CAREFUL = Habits(vague_query=0.1, wander=0.05)
 HASTY = Habits(0.5, 0.5, 0.1, 0.6, 0.1, 0.7, 0.1)  # takes what comes first and skips the options
 SLOPPY = Habits(0.5, 0.25, 0.3, 0.3, 0.4, 0.4, 0.2)  # confuses products and options
 BROWSER = Habits(0.6, 0.2, 0.4, 0.2, 0.3, 0.05, 0.85)  # looks around and hardly ever buys
-POPULATION = ((CAREFUL, 0.30), (HASTY, 0.05), (SLOPPY, 0.05), (BROWSER, 0.60))
+POPULATION = ((CAREFUL, 0.55), (HASTY, 0.10), (SLOPPY, 0.10), (BROWSER, 0.25))
 # What looking around means: kind of action -> weight; a product or option is drawn evenly.
 _WANDERING = {NEXT: 5.0, PREVIOUS: 3.0, BACK: 1.0, "sub page": 2.5, "other": 2.0}
 
