@@ -19,7 +19,7 @@ from agentq_eval.rollouts import Decider, Episode, run_episodes
 #: none: logged returns alone; policy: the collecting policy plays on; expert: the environment's
 #: ``expert_action()`` does; lookahead: exact values of the environment's ``lookahead(actions)``.
 LabelKind = Literal["none", "policy", "expert", "lookahead"]
-_WINDOW = 16  # episodes whose candidates are labelled together
+_WINDOW = 16  # episodes whose candidates are labelled together by a policy; a kill loses at most these
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,15 @@ def collect(
     continue_with: Decider | None = None,
     batch_size: int = 64,
 ) -> CollectionSummary:
-    """Play the episodes that the log does not hold yet and append each, labelled, as soon as it is done.
+    """Play the episodes that the log does not hold yet and append each, labelled, when it is done.
+
+    An episode given twice is played once. Labels by a policy are made for 16 episodes together.
 
     ``continue_with`` plays the continuations of ``kind="policy"`` (default: ``decider``). Raises
     ``ConfigError`` when the environment lacks what the kind of label needs.
     """
     labels = labels or LabelSettings()
-    missing = [episode for episode in episodes if _id(episode) not in writer]
+    missing = [episode for episode in dict.fromkeys(episodes) if _id(episode) not in writer]
     states: dict[tuple[str, int, int], _State] = {}
     if labels.kind != "none" and missing:
         _check_offers(make_env().unwrapped, labels.kind)
@@ -78,7 +80,7 @@ def collect(
     )
     scores: list[float] = []
     steps = 0
-    for window in _windows(played):
+    for window in _windows(played, _WINDOW if labels.kind == "policy" else 1):
         for trajectory in _labelled(window, states, make_env, continue_with or decider, labels):
             writer.write(trajectory, episode=_id(Episode(trajectory.task, trajectory.seed)))
             scores.append(trajectory.score)
@@ -162,11 +164,11 @@ def _continued(
     return values
 
 
-def _windows(trajectories: Iterator[Trajectory]) -> Iterator[list[Trajectory]]:
+def _windows(trajectories: Iterator[Trajectory], size: int) -> Iterator[list[Trajectory]]:
     window: list[Trajectory] = []
     for trajectory in trajectories:
         window.append(trajectory)
-        if len(window) == _WINDOW:
+        if len(window) == size:
             yield window
             window = []
     if window:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from agentq.agent import Agent, decision_seed
+from agentq.errors import ConfigError
 from agentq.policies.base import Policy
 from agentq.selectors.base import Selector
 from agentq.types import Decision, FloatArray, Message, Step, Trajectory
@@ -131,6 +132,8 @@ def run_episodes(
     Environments are Gymnasium environments whose info holds ``messages`` (the prompt of the state) and
     optionally ``admissible_actions``. They are made once and reused.
     """
+    if batch_size < 1:
+        raise ConfigError(f"batch_size={batch_size}: expected at least 1 episode at a time.")
     waiting = iter(episodes)
     running = [_start(make_env(), e) for e in _take(waiting, batch_size)]
     while running:
