@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from agentq.backbones import BackboneConfig, load_backbone
     from agentq.config import load_config
     from agentq.critics.base import Critic, Scores
+    from agentq.critics.q_head import QCritic
     from agentq.errors import AgentQError
     from agentq.policies.base import Policy
+    from agentq.policies.huggingface import HuggingFacePolicy
     from agentq.selectors.base import Selection, Selector
+    from agentq.selectors.best_of_n import BestOfN
+    from agentq.selectors.softmax import Softmax
+    from agentq.trajectories.reader import TrajectoryReader
+    from agentq.trajectories.writer import TrajectoryWriter
     from agentq.types import Candidate, Decision, Message, Messages, Step, Trajectory
 
 __version__ = "0.1.0"
@@ -24,17 +30,23 @@ __all__ = [
     "Agent",
     "AgentQError",
     "BackboneConfig",
+    "BestOfN",
     "Candidate",
     "Critic",
     "Decision",
+    "HuggingFacePolicy",
     "Message",
     "Messages",
     "Policy",
+    "QCritic",
     "Scores",
     "Selection",
     "Selector",
+    "Softmax",
     "Step",
     "Trajectory",
+    "TrajectoryReader",
+    "TrajectoryWriter",
     "load_backbone",
     "load_config",
 ]
@@ -44,9 +56,15 @@ _MODULES = {
     "agentq.backbones": ("BackboneConfig", "load_backbone"),
     "agentq.config": ("load_config",),
     "agentq.critics.base": ("Critic", "Scores"),
+    "agentq.critics.q_head": ("QCritic",),
     "agentq.errors": ("AgentQError",),
     "agentq.policies.base": ("Policy",),
+    "agentq.policies.huggingface": ("HuggingFacePolicy",),
     "agentq.selectors.base": ("Selection", "Selector"),
+    "agentq.selectors.best_of_n": ("BestOfN",),
+    "agentq.selectors.softmax": ("Softmax",),
+    "agentq.trajectories.reader": ("TrajectoryReader",),
+    "agentq.trajectories.writer": ("TrajectoryWriter",),
     "agentq.types": ("Candidate", "Decision", "Message", "Messages", "Step", "Trajectory"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -6,8 +6,13 @@ sampled and greedy score on validation tasks of a shop it never saw is measured 
 
     accelerate launch recipes/train_policy.py --output runs/policy
 
-The model that `agentq_data` ships was made by this command with its defaults. `--shop.products FILE
---shop.attributes FILE --further_shops 0` learns from an official catalogue instead.
+The model that `agentq_data` ships was made in two stages, whose options stand in its `training.yaml`:
+
+    accelerate launch recipes/train_policy.py --output runs/first --browsers 0.6 --sessions 8000
+    accelerate launch recipes/train_policy.py --output runs/policy --start runs/first/model --sessions 8000 \
+        --searches 5000 --seed 1
+
+`--shop.products FILE --shop.attributes FILE --further_shops 0` learns from an official catalogue instead.
 """
 
 from __future__ import annotations
@@ -21,7 +26,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentq.config import load_config, to_yaml
+import yaml
+
+from agentq.config import load_config, to_dict, to_yaml
 from agentq_envs.webshop.shops import ShopSettings
 
 if TYPE_CHECKING:
@@ -52,6 +59,8 @@ class Config:
     searches: int = 30000  # further sessions of which only the first search is imitated
     draws: int = 3  # actions of the same shopper imitated per state
     keep: float = 0.5  # share of a session's steps that is learnt
+    browsers: float = 0.25  # share of the shoppers that look around and hardly ever buy
+    start: Path | None = None  # folder of a model to go on from, instead of a new one
     epochs: int = 1
     copying: tuple[int, ...] = (60, 240)  # lengths of the texts that copying is practised on, in turn
     copying_steps: int = 60  # optimiser steps per length
@@ -72,17 +81,19 @@ def main() -> None:
     (config.output / "config.yaml").write_text(to_yaml(config))
 
     began = time.time()
-    backbone = new_model(tokenizer_of_sessions(config), config)
+    backbone = started_model(config)
     played = chain(sessions(config, config.sessions), sessions(config, config.searches, seed=2, most_steps=1))
     examples = [example for session in played for example in imitation(session, backbone)]
     print(f"{len(examples)} states to imitate after {time.time() - began:.0f} s", flush=True)
 
-    practise_copying(backbone, config)
-    print(f"copying practised after {time.time() - began:.0f} s", flush=True)
+    if config.start is None:
+        practise_copying(backbone, config)
+        print(f"copying practised after {time.time() - began:.0f} s", flush=True)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
     backbone.model.save_pretrained(folder)
     backbone.tokenizer.save_pretrained(folder)
+    record_stages(folder, config)
 
     scores = validate(backbone, config)
     write_card(folder, config, fit, scores, len(examples))
@@ -96,7 +107,9 @@ def sessions(
     from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
     from agentq_envs.webshop.shops import training_shops
 
-    settings = DemonstrationSettings(config.draws, keep=config.keep, most_steps=most_steps)
+    settings = DemonstrationSettings(
+        config.draws, keep=config.keep, most_steps=most_steps, browsers=config.browsers
+    )
     shops = training_shops(config.shop, config.further_shops)
     share = -(-count // len(shops))
     for shop in shops:
@@ -115,6 +128,15 @@ def tokenizer_of_sessions(config: Config) -> Any:
         for text in (str(step.messages[-1]["content"]), step.action)
     )
     return train_tokenizer(texts, config.shape.vocabulary)
+
+
+def started_model(config: Config) -> Backbone:
+    """The model to train: the one to go on from, or an untrained one."""
+    from agentq.backbones import BackboneConfig, load_backbone
+
+    if config.start is None:
+        return new_model(tokenizer_of_sessions(config), config)
+    return load_backbone(BackboneConfig(name=str(config.start), dtype="float32"))
 
 
 def new_model(tokenizer: Any, config: Config) -> Backbone:
@@ -216,11 +238,20 @@ def validate(backbone: Backbone, config: Config) -> dict[str, float]:
     return scores
 
 
+def record_stages(folder: Path, config: Config) -> None:
+    """Write ``training.yaml``: the options of every stage that made this model, first to last."""
+    before = config.start / "training.yaml" if config.start is not None else None
+    stages = yaml.safe_load(before.read_text()) if before is not None and before.is_file() else []
+    options = {name: value for name, value in to_dict(config).items() if name != "output"}
+    (folder / "training.yaml").write_text(yaml.safe_dump([*stages, options], sort_keys=False))
+
+
 def write_card(
     folder: Path, config: Config, fit: SupervisedFit, scores: dict[str, float], states: int
 ) -> None:
     """The model's card: what it is, data, command, seed and measured scores."""
     shape, measured = config.shape, "\n".join(f"- {name}: {value:.3f}" for name, value in scores.items())
+    begun = "from an untrained model" if config.start is None else "from the model of an earlier stage"
     data = config.shop.products or f"the embedded shop and {config.further_shops} more generated shops"
     (folder / "README.md").write_text(
         f"""# A small shopping policy
@@ -229,11 +260,12 @@ A Qwen3 causal LM with {shape.layers} layers of width {shape.hidden} and a vocab
 trained from scratch by `recipes/train_policy.py` to imitate shoppers of mixed quality in WebShop. It is made
 for tests, demonstrations and comparisons of critics, not for shopping.
 
-- Data: {config.sessions} scripted sessions ({states} states, {config.draws} drawn actions each) in {data}.
+- Data: {config.sessions} scripted sessions and {config.searches} more first searches ({states} states,
+  {config.draws} drawn actions each) in {data}.
 - Tasks: training tasks only; no validation or test task of the shop is among them.
 - Training: {fit.training.steps} steps of {config.token_budget} tokens, learning rate {config.learning_rate},
-  seed {config.seed}; held-out loss {fit.loss:.3f} nats per action token.
-- Command: `accelerate launch recipes/train_policy.py`; every option stands in `config.yaml` beside the model.
+  seed {config.seed}; held-out loss {fit.loss:.3f} nats per action token; {begun}.
+- Command: `accelerate launch recipes/train_policy.py`; the options of every stage stand in `training.yaml`.
 
 Measured on {config.validation_episodes} validation tasks, one candidate per step:
 

@@ -33,6 +33,7 @@ from agentq.critics.heads import HeadSettings
 from agentq.critics.q_head import QCritic, QCriticConfig
 from agentq.errors import ConfigError
 from agentq.features import FeatureExtractor, FeatureStore
+from agentq.features.encoder import Truncation
 from agentq.objectives.aggregation import Aggregation
 from agentq.policies.huggingface import HuggingFacePolicy
 from agentq.provenance import collect_provenance
@@ -46,7 +47,7 @@ from agentq.trajectories.reader import TrajectoryReader
 from agentq.trajectories.writer import TrajectoryWriter
 from agentq_envs.webshop.env import WebShopEnv
 from agentq_envs.webshop.prompt import compact_prompt, observation_prompt
-from agentq_envs.webshop.shops import ShopSettings, panel_tasks
+from agentq_envs.webshop.shops import ShopSettings, panel_tasks, shop_panel
 from agentq_eval.arms import ArmSettings, build_arms, run_arm
 from agentq_eval.collection import LabelSettings, collect
 from agentq_eval.episodes import ARMS, EpisodeResult
@@ -83,6 +84,7 @@ class CriticOptions:
     layers: tuple[int, ...] = (-1,)  # hidden states that the heads read; several are joined
     pooling: str = "last"  # over the action's tokens; encoders: mean or cls
     grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
+    truncation: Truncation = "error"  # which end of a text too long for an encoder is cut: left or right
     aggregation: Aggregation = "min"  # over heads: min, mean, mean_std, soft_low
     pessimism: float = 1.0  # standard deviations taken off by mean_std
     gamma: float = 0.9  # discount of logged returns
@@ -147,6 +149,7 @@ class Config:
 def main() -> None:
     """Collect -> features -> train -> evaluate -> report."""
     config = load_config(Config)
+    check(config)
     state = PartialState()
     config.folder.mkdir(parents=True, exist_ok=True)
     (config.folder / "config.yaml").write_text(to_yaml(config))
@@ -162,8 +165,33 @@ def main() -> None:
     critic.save_pretrained(config.folder / "critic")
     results = timed(seconds, "evaluate", lambda: list(evaluated(config, make_env, backbone, critic)))
     settings = ReportSettings(required=config.test.arms)
-    report = write_report(results, config.folder, metadata(config, seconds, critic), settings)
+    report = write_report(results, config.folder, metadata(config, seconds, critic, make_env()), settings)
     print(summary(report, config.folder), flush=True)
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for options that cannot work together, before anything is loaded or collected."""
+    for name, value in (("collect.n", config.collect.n), ("test.n", config.test.n)):
+        if value < 1:
+            raise ConfigError(f"--{name} {value}: expected at least one candidate per state.")
+        if value > 1 and config.policy.temperature == 0:
+            raise ConfigError(
+                f"--policy.temperature 0 makes {value} equal candidates (--{name} {value}). Set a temperature "
+                "above 0; greedy decoding is measured as an arm of its own."
+            )
+    unlabelled = config.log is None and config.collect.labels.kind == "none"
+    objective = config.critic.objective
+    if unlabelled and (objective.label_weight or objective.rank_weight):
+        raise no_labels("--collect.labels.kind none makes a log without candidate labels", objective)
+
+
+def no_labels(fact: str, objective: ObjectiveSettings) -> ConfigError:
+    """What to do where an objective needs labels and there are none."""
+    return ConfigError(
+        f"{fact}, but label_weight={objective.label_weight} and rank_weight={objective.rank_weight}. Learn from "
+        "logged returns: --critic.objective.weight 1 --critic.objective.label_weight 0 "
+        "--critic.objective.rank_weight 0 (or --config recipes/configs/logged_returns.yaml), or collect with labels."
+    )
 
 
 def shop(config: Config) -> WebShopEnv:
@@ -231,8 +259,9 @@ def trained(config: Config, log: Path, policy: Backbone) -> QCritic:
     frozen = same and options.lora is None and options.dtype == config.policy.dtype
     backbone = policy if frozen else load_backbone(loading)
     reading = QCriticConfig(
-        options.layers, options.pooling, options.aggregation, options.pessimism, grounding=options.grounding
-    )
+        options.layers, options.pooling, options.aggregation, options.pessimism,
+        grounding=options.grounding, truncation=options.truncation,
+    )  # fmt: skip
     reader = TrajectoryReader(log)
     objective = usable_objective(options.objective, reader)
     directory = config.folder / "training"
@@ -250,6 +279,7 @@ def trained(config: Config, log: Path, policy: Backbone) -> QCritic:
         options.pooling,
         grounding=resolve_grounding(options.grounding),
         grounding_name=options.grounding,
+        truncation=options.truncation,
     )
     with FeatureStore(config.folder / "features", extractor.key()) as store:
         needs_states = objective.bootstraps or options.head.state_heads > 0
@@ -268,12 +298,7 @@ def usable_objective(objective: ObjectiveSettings, reader: TrajectoryReader) -> 
     """The objective as asked for; raises ConfigError when it needs labels that the log does not hold."""
     labelled = any(step.step.labels is not None for step in reader.steps())
     if not labelled and (objective.label_weight or objective.rank_weight):
-        raise ConfigError(
-            f"the log {reader.directory.name!r} has no candidate labels, but label_weight="
-            f"{objective.label_weight} and rank_weight={objective.rank_weight}. Learn from logged returns: "
-            "--critic.objective.weight 1 --critic.objective.label_weight 0 --critic.objective.rank_weight 0, "
-            "or collect with labels."
-        )
+        raise no_labels(f"the log {reader.directory.name!r} has no candidate labels", objective)
     return objective
 
 
@@ -300,14 +325,19 @@ def evaluated(
         yield from results
 
 
-def metadata(config: Config, seconds: dict[str, float], critic: QCritic) -> dict[str, object]:
+def metadata(
+    config: Config, seconds: dict[str, float], critic: QCritic, env: WebShopEnv
+) -> dict[str, object]:
     """What is stored with the numbers."""
+    panel = shop_panel(config.shop, env.server, config.test.split)
     options = {key: value for key, value in to_dict(config).items() if key != "output"}
     return {
         "title": "Q-value guided choice on WebShop",
         "configuration": options,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "critic": dict(critic.config.training),
+        "panel": {"name": panel.name, "hash": panel.hash, "first_tasks": config.test.tasks},
+        "noun_tagger": env.server.tagger.name,
         "provenance": collect_provenance(),
     }
 

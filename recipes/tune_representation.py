@@ -75,6 +75,7 @@ def main() -> None:
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
     save(backbone, folder)
+    (folder / "training.yaml").write_text(to_yaml(config))
     measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held)
     write_card(folder, config, fit, measured, len(examples))
     print(json.dumps(measured, indent=2), flush=True)
@@ -225,7 +226,7 @@ carry how well the action ends. Value heads are trained on them by `recipes/trai
   {config.alternatives} actions each, values by continuing with the scripted expert, gamma {config.gamma}).
 - Training: {fit.training.steps} steps of {config.token_budget} tokens, learning rate {config.learning_rate},
   seed {config.seed}; held-out loss {fit.loss:.3f} nats per answer token.
-- Command: `accelerate launch recipes/tune_representation.py`; every option stands in `config.yaml`.
+- Command: `accelerate launch recipes/tune_representation.py`; every option stands in `training.yaml`.
 
 Measured on {config.validation_sessions} sessions of validation tasks (expected value digit against value):
 

@@ -17,7 +17,9 @@ from agentq.errors import ConfigError, FeatureError
 from agentq.features.batches import evaluating, length_batches
 from agentq.features.encoder import TextEncoder, Truncation
 from agentq.features.key import Content, FeatureKey, id_of_texts, id_of_tokens
-from agentq.features.pooling import check_pooling, pool
+from agentq.features.pooling import check_pooling, pool, reads_action_only
+from agentq.scoring.shared_prefix import score_features
+from agentq.scoring.support import sharing_problem
 from agentq.types import Messages
 
 #: (messages, action text) -> text that is put behind the action, on a line of its own; "" adds nothing.
@@ -44,9 +46,11 @@ class FeatureExtractor:
 
     ``layer``: hidden-state number(s), 0 the embeddings, -1 the last after the final norm; several are joined.
     ``pooling``: see ``agentq.features.pooling``; an encoder takes "mean" or "cls". ``batch_tokens`` bounds
-    the padded tokens of one forward pass. ``grounding`` adds text behind every action given as text, and
-    ``grounding_name`` identifies it in the store. Width of a pair: layers x poolings x D (causal), 4 D for an
-    encoder: [s, a, s*a, |s-a|]; of a state: layers x D at the prompt's last token, D for an encoder.
+    the padded tokens of one forward pass. ``sharing`` reads a prompt once for all of its actions where the
+    model and the pooling allow it, with the same result to about 1e-6. ``grounding`` adds text behind every
+    action given as text, and ``grounding_name`` identifies it in the store. Width of a pair: layers x
+    poolings x D (causal), 4 D for an encoder: [s, a, s*a, |s-a|]; of a state: layers x D at the prompt's
+    last token, D for an encoder.
     Raises ``ConfigError`` for a layer or pooling that does not exist.
     """
 
@@ -60,8 +64,10 @@ class FeatureExtractor:
         grounding_name: str | None = None,
         truncation: Truncation = "error",
         dtype: Literal["float32", "float16"] = "float32",
+        sharing: bool = True,
     ) -> None:
         self.backbone = backbone
+        self.sharing = sharing
         self.layers = _layer_numbers((layer,) if isinstance(layer, int) else tuple(layer), backbone)
         self.pooling = "+".join(check_pooling(pooling))
         self.batch_tokens = batch_tokens
@@ -127,16 +133,42 @@ class FeatureExtractor:
             raise FeatureError("pairs and states have different features. Compute them in two calls.")
         if self._encoder is not None:
             return self._encoder.combine([(item.state, item.action) for item in prepared])
-        lengths = [len(item.state) + len(item.action) for item in prepared]
-        result: Features | None = None
+        siblings = self._siblings(prepared)
+        together = {index for group in siblings for index in group}
+        single = [index for index in range(len(prepared)) if index not in together]
+        found: dict[int, Features] = {}
         with evaluating(self.backbone.model):
+            for group, features in zip(siblings, self._shared(siblings, prepared), strict=True):
+                found.update(zip(group, features, strict=True))
+            lengths = [len(prepared[i].state) + len(prepared[i].action) for i in single]
             for batch in length_batches(lengths, self.batch_tokens):
-                features = self._forward([prepared[i] for i in batch]).float().cpu().numpy()
-                if result is None:
-                    result = np.empty((len(prepared), features.shape[1]), dtype=np.float32)
-                result[batch] = features
-        assert result is not None
-        return result
+                rows = [single[i] for i in batch]
+                features = self._forward([prepared[i] for i in rows]).float().cpu().numpy()
+                found.update(zip(rows, features, strict=True))
+        return np.stack([found[index] for index in range(len(prepared))])
+
+    def _siblings(self, prepared: Sequence[Prepared]) -> list[list[int]]:
+        """Numbers of pairs that stand behind one prompt, where that saves anything and is possible."""
+        if not self.sharing or prepared[0].alone or not reads_action_only(self.pooling):
+            return []
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, item in enumerate(prepared):
+            groups.setdefault(tuple(item.state), []).append(index)
+        several = [group for group in groups.values() if len(group) > 1]
+        longest = max(len(item.state) + len(item.action) for item in prepared)
+        return [] if not several or sharing_problem(self.backbone, longest) else several
+
+    def _shared(self, siblings: Sequence[Sequence[int]], prepared: Sequence[Prepared]) -> list[Features]:
+        """(pairs, width) per group of pairs behind one prompt."""
+        found = score_features(
+            self.backbone,
+            [prepared[group[0]].state for group in siblings],
+            [[prepared[index].action for index in group] for group in siblings],
+            self.layers,
+            self.pooling,
+            max_batch_tokens=self.batch_tokens,
+        )
+        return [features.float().cpu().numpy() for features in found]
 
     def _prepare_texts(self, messages: Messages, action: Action | None) -> Prepared:
         if not isinstance(action, str | None):

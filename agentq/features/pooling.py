@@ -52,6 +52,11 @@ def check_pooling(name: str) -> tuple[str, ...]:
     return parts
 
 
+def reads_action_only(name: str) -> bool:
+    """Whether every part of a pooling looks at the action's tokens alone."""
+    return all(part in _OF_ACTION for part in check_pooling(name))
+
+
 def pool(hidden: Tensor, mask: Tensor, name: str, attention: Tensor | None = None) -> Tensor:
     """Pool (B, T, D) to (B, D * parts); ``mask`` (B, T) marks action tokens, ``attention`` all real ones.
 

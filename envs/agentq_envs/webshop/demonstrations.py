@@ -57,6 +57,7 @@ class DemonstrationSettings:
     keep: float = 1.0  # share of the steps that is kept, drawn at random: more different goals
     most_steps: int | None = None  # stop a session after so many; a session of one is a search, always kept
     gamma: float = 0.9  # discount of values per step
+    browsers: float = 0.25  # share of the shoppers that look around and hardly ever buy
 
 
 def play(
@@ -66,7 +67,7 @@ def play(
     settings = settings or DemonstrationSettings()
     rng = random.Random(f"shopper {task} {seed}")
     _, info = env.reset(seed=seed, options={"task": task})
-    shopper = Shopper(env.server, env.goal, draw_habits(rng), rng)
+    shopper = Shopper(env.server, env.goal, draw_habits(rng, settings.browsers), rng)
     steps: list[DemonstrationStep] = []
     score, success, ended = 0.0, False, False
     while not ended:

@@ -41,10 +41,12 @@ POPULATION = ((CAREFUL, 0.55), (HASTY, 0.10), (SLOPPY, 0.10), (BROWSER, 0.25))
 _WANDERING = {NEXT: 5.0, PREVIOUS: 3.0, BACK: 1.0, "sub page": 2.5, "other": 2.0}
 
 
-def draw_habits(rng: random.Random) -> Habits:
-    """One shopper of the population that our demonstrations come from."""
+def draw_habits(rng: random.Random, browsers: float = 0.25) -> Habits:
+    """One shopper of the population that our demonstrations come from, with a share of browsers 0..1."""
+    others = 1.0 - next(share for kind, share in POPULATION if kind is BROWSER)
     kinds = [habits for habits, _ in POPULATION]
-    return rng.choices(kinds, [share for _, share in POPULATION])[0]
+    shares = [browsers if kind is BROWSER else share / others * (1 - browsers) for kind, share in POPULATION]
+    return rng.choices(kinds, shares)[0]
 
 
 @dataclass

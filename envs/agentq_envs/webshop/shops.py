@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentq_envs.webshop.env import WebShopEnv
-from agentq_envs.webshop.panels import load_panel, make_panels
+from agentq_envs.webshop.panels import Panel, load_panel, make_panels
 from agentq_envs.webshop.server import WebShopServer
 
 
@@ -39,17 +39,22 @@ def shop_env(settings: ShopSettings, max_steps: int = 15) -> WebShopEnv:
     )
 
 
-def panel_tasks(settings: ShopSettings, server: WebShopServer, split: str) -> tuple[str, ...]:
-    """Task ids of "train", "validation" or "test".
+def shop_panel(settings: ShopSettings, server: WebShopServer, split: str) -> Panel:
+    """The panel "train", "validation" or "test" of the shop's tasks.
 
     ``auto`` takes the shipped panels for the generated catalogue, and divides an official catalogue by
     families of similar products with ``make_panels``: always in the same way. Raises TaskError when a
     shipped panel does not belong to the catalogue.
     """
     if settings.panels == "auto" and settings.products is not None:
-        return make_panels(server, "own")[split].tasks
+        return make_panels(server, "own")[split]
     prefix = "embedded" if settings.panels == "auto" else settings.panels
-    return load_panel(f"{prefix}-{split}", server).tasks
+    return load_panel(f"{prefix}-{split}", server)
+
+
+def panel_tasks(settings: ShopSettings, server: WebShopServer, split: str) -> tuple[str, ...]:
+    """Task ids of ``shop_panel``."""
+    return shop_panel(settings, server, split).tasks
 
 
 def training_shops(settings: ShopSettings, further: int = 0) -> list[TrainingShop]:

@@ -57,6 +57,26 @@ def test_batched_equals_one_by_one(backbone: Backbone, pooling: str) -> None:
     np.testing.assert_allclose(batched, singly, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["last", "last+mean", "mean_all"])
+def test_actions_behind_one_prompt_are_read_together(backbone: Backbone, pooling: str) -> None:
+    pages = [_state("page " + "y" * size) for size in (3, 40, 3)]
+    pairs: list[Pair] = [(page, f"click[{i % 4}{'z' * i}]") for i in range(6) for page in pages]
+    read: list[int] = []
+    hook = backbone.model.get_input_embeddings().register_forward_hook(
+        lambda module, inputs, output: read.append(inputs[0].numel())
+    )
+    try:
+        together = FeatureExtractor(backbone, layer=(0, -1), pooling=pooling).pairs(pairs)
+        shared = sum(read)
+        read.clear()
+        apart = FeatureExtractor(backbone, layer=(0, -1), pooling=pooling, sharing=False).pairs(pairs)
+    finally:
+        hook.remove()
+    np.testing.assert_allclose(together, apart, atol=1e-5)
+    # The mean over the whole sequence needs every sequence by itself.
+    assert shared == sum(read) if pooling == "mean_all" else shared < 0.5 * sum(read)
+
+
 def test_states_are_read_at_their_last_token(backbone: Backbone) -> None:
     extractor = FeatureExtractor(backbone, pooling="mean", batch_tokens=300)
     states = [messages for messages, _ in PAIRS]

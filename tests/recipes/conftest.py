@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Starts a recipe by its file name, with options, as a process of its own."""
+
+    def run(recipe: str, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "recipes" / recipe), *options],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finish(start: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., str]:
+    """As ``start``; it has to succeed, and what it printed comes back."""
+
+    def run(recipe: str, *options: str) -> str:
+        done = start(recipe, *options)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run

@@ -1,0 +1,59 @@
+"""The recipes that made the shipped models, small: they run, write loadable folders, and say how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agentq import BackboneConfig, load_backbone
+
+SHAPE = ("--shape.vocabulary=700", "--shape.hidden=32", "--shape.intermediate=64", "--shape.layers=2",
+         "--shape.head_dim=16")  # fmt: skip
+FEW = ("--sessions=12", "--further_shops=0", "--token_budget=1024", "--warmup=2")
+FEW_EPISODES = ("--searches=12", "--copying_steps=2", "--validation_episodes=3")
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory, finish: Callable[..., str]) -> Path:
+    folder = tmp_path_factory.mktemp("policy")
+    printed = finish("train_policy.py", f"--output={folder}", *FEW, *FEW_EPISODES, *SHAPE)
+    assert "sampled success" in printed
+    return folder / "model"
+
+
+def test_a_policy_is_a_plain_model_folder_with_a_card(policy: Path) -> None:
+    backbone = load_backbone(BackboneConfig(name=str(policy)))
+    assert backbone.hidden_size == 32
+    assert len(backbone.prompt_ids([{"role": "user", "content": "Goal: a red mug"}])) > 3
+    card = (policy / "README.md").read_text()
+    assert "12 scripted sessions and 12 more first searches" in card
+    assert "from an untrained model" in card
+
+
+def test_a_second_stage_goes_on_and_remembers_the_first(
+    policy: Path, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    finish("train_policy.py", f"--output={tmp_path}", f"--start={policy}", *FEW, *FEW_EPISODES, "--seed=1")
+    folder = tmp_path / "model"
+    stages = yaml.safe_load((folder / "training.yaml").read_text())
+    assert [stage["seed"] for stage in stages] == [0, 1]
+    assert "from the model of an earlier stage" in (folder / "README.md").read_text()
+    before, after = (load_backbone(BackboneConfig(name=str(where))) for where in (policy, folder))
+    assert before.template_fingerprint == after.template_fingerprint
+    assert before.fingerprint != after.fingerprint
+
+
+def test_a_representation_is_tuned_on_questions_about_actions(
+    policy: Path, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    printed = finish(
+        "tune_representation.py", f"--output={tmp_path}", f"--backbone.name={policy}", *FEW,
+        "--alternatives=3", "--validation_sessions=3", "--keep=1",
+    )  # fmt: skip
+    assert "explained variance before" in printed
+    tuned = load_backbone(BackboneConfig(name=str(tmp_path / "model")))
+    assert tuned.fingerprint != load_backbone(BackboneConfig(name=str(policy))).fingerprint
+    assert "gap closed within states" in (tmp_path / "model" / "README.md").read_text()

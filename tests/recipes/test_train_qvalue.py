@@ -1,0 +1,116 @@
+"""The main job as a user starts it, on a few episodes, with the models that ship with AgentQ."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agentq import Candidate, QCritic, TrajectoryReader
+
+RECIPE = "train_qvalue.py"
+SMALL = (
+    "--max_steps=6",
+    "--collect.episodes=10",
+    "--collect.n=4",
+    "--critic.training.steps=20",
+    "--test.tasks=6",
+    "--test.n=4",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, finish: Callable[..., str]) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "small"
+    assert "oracle gap closed" in finish(RECIPE, f"--output={folder}", *SMALL)
+    return folder
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_the_report_compares_every_arm_on_the_same_tasks(finished: Path) -> None:
+    report = report_of(finished)
+    assert set(report["arms"]) == {"sampled", "greedy", "majority", "best_of_n", "softmax", "oracle"}
+    for arm in report["arms"].values():
+        assert 0 <= arm["score"]["low"] <= arm["score"]["mean"] <= arm["score"]["high"] <= 1
+        assert 0 <= arm["success"]["rate"] <= 1
+    assert {"relative", "low", "high"} <= set(report["gain"])
+    assert {"value", "low", "high"} <= set(report["oracle_gap_closed"])
+    assert (finished / "report.html").stat().st_size > 1000
+    assert list(finished.glob("**/*.png"))
+
+
+def test_nothing_is_learnt_from_tasks_of_the_test(finished: Path) -> None:
+    learnt = {episode.trajectory.task for episode in TrajectoryReader(finished / "log")}
+    lines = [json.loads(line) for line in (finished / "episodes.jsonl").read_text().splitlines()]
+    played = {line["task"] for line in lines}
+    assert len(learnt) == 10
+    assert len(played) == 6
+    assert not learnt & played
+
+
+def test_the_critic_comes_back_from_its_folder(finished: Path) -> None:
+    critic = QCritic.from_pretrained(finished / "critic")
+    state = [{"role": "user", "content": "Find a red mug."}]
+    actions = ["search[red mug]", "search[blue shoe]"]
+    (q,) = critic.score([(state, [Candidate(text=action, action=action) for action in actions])])
+    assert q.shape == (2,)
+    assert np.isfinite(q).all()
+    assert q[0] != q[1]
+
+
+def test_the_same_command_again_collects_nothing_and_finds_the_same(
+    finished: Path, finish: Callable[..., str]
+) -> None:
+    before = report_of(finished)
+    assert ": 0 new episodes" in finish(RECIPE, f"--output={finished}", *SMALL)
+    after = report_of(finished)
+    for name, arm in before["arms"].items():
+        assert after["arms"][name]["score"] == arm["score"]
+
+
+def test_learns_from_a_log_without_labels_when_told_to(
+    finished: Path, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    options = (
+        f"--output={tmp_path / 'run'}",
+        "--config=recipes/configs/logged_returns.yaml",
+        f"--log={finished / 'log'}",
+        "--test.arms=sampled,best_of_n",
+    )
+    finish(RECIPE, *SMALL, *options)
+    report = report_of(tmp_path / "run")
+    assert set(report["arms"]) == {"sampled", "best_of_n"}
+    assert report["oracle_gap_closed"]["value"] is None
+    assert not (tmp_path / "run" / "log").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--collect.n=0",), "--collect.n 0"),
+        (("--test.n=0",), "--test.n 0"),
+        (("--policy.temperature=0",), "8 equal candidates"),
+        (("--collect.labels.kind=none",), "without candidate labels"),
+        (("--policy.temprature=1",), "temperature"),
+        (("--policy.model=./no/such/folder",), "does not exist"),
+        (("--log=no/such/log",), "no/such/log"),
+    ],
+)
+def test_impossible_options_are_named_at_once(
+    tmp_path: Path,
+    options: tuple[str, ...],
+    words: str,
+    start: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = start(RECIPE, f"--output={tmp_path}", *options)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert not (tmp_path / "log").exists()
