@@ -6,11 +6,14 @@ sampled and greedy score on validation tasks of a shop it never saw is measured 
 
     accelerate launch recipes/train_policy.py --output runs/policy
 
-The model that `agentq_data` ships was made in two stages, whose options stand in its `training.yaml`:
+The model that `agentq_data` ships was made in three stages, with fewer and fewer shoppers who only look
+around; their options stand in its `training.yaml`:
 
     accelerate launch recipes/train_policy.py --output runs/first --browsers 0.6 --sessions 8000
-    accelerate launch recipes/train_policy.py --output runs/policy --start runs/first/model --sessions 8000 \
+    accelerate launch recipes/train_policy.py --output runs/second --start runs/first/model --sessions 8000 \
         --searches 5000 --seed 1
+    accelerate launch recipes/train_policy.py --output runs/policy --start runs/second/model --sessions 5000 \
+        --searches 1000 --seed 2 --browsers 0.05 --learning_rate 0.0007
 
 `--shop.products FILE --shop.attributes FILE --further_shops 0` learns from an official catalogue instead.
 """
@@ -68,6 +71,7 @@ class Config:
     learning_rate: float = 1e-3
     warmup: int = 100  # optimiser steps
     validation_episodes: int = 300
+    temperature: float = 0.8  # of the sampled validation episodes
     seed: int = 0
     shop: ShopSettings = field(default_factory=ShopSettings)
     further_shops: int = 11  # more generated catalogues whose tasks are learnt from
@@ -228,7 +232,7 @@ def validate(backbone: Backbone, config: Config) -> dict[str, float]:
     shared = shop_env(config.shop).server
     tasks = panel_tasks(config.shop, shared, "validation")[: config.validation_episodes]
     scores: dict[str, float] = {}
-    for name, temperature in (("sampled", 1.0), ("greedy", 0.0)):
+    for name, temperature in (("sampled", config.temperature), ("greedy", 0.0)):
         policy = HuggingFacePolicy(backbone, temperature=temperature, max_new_tokens=48)
         decider = AgentDecider(Agent(policy, First(), n=1, on_invalid="execute"))
         episodes = [Episode(task, 0) for task in tasks]
@@ -267,7 +271,8 @@ for tests, demonstrations and comparisons of critics, not for shopping.
   seed {config.seed}; held-out loss {fit.loss:.3f} nats per action token; {begun}.
 - Command: `accelerate launch recipes/train_policy.py`; the options of every stage stand in `training.yaml`.
 
-Measured on {config.validation_episodes} validation tasks, one candidate per step:
+Measured on {config.validation_episodes} validation tasks, one candidate per step, sampled at temperature
+{config.temperature}:
 
 {measured}
 """

@@ -65,7 +65,7 @@ class PolicyOptions:
     dtype: Dtype = "float32"
     quantization: Quantization = "none"  # 8bit and 4bit need the extra `train`
     device: str = "auto"
-    temperature: float = 1.0  # of the candidates; greedy decoding is an arm of its own
+    temperature: float = 0.8  # of the candidates; greedy decoding is an arm of its own
     top_p: float = 1.0
     max_new_tokens: int = 48  # of free text such as a search
     restrict: bool = True  # sample admissible actions only, where the environment lists them
