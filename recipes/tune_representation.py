@@ -2,7 +2,7 @@
 
 The story (Digi-Q phase 1, for text): a model that imitates does not know whether an item satisfies a
 goal. Sessions are replayed in the simulator, several actions of every state are tried from a snapshot, and
-the model learns to answer, right behind each action and what it refers to: how well does this end, what
+the model learns to answer, right behind each action and what it refers to: how well can this end, what
 page follows, does it change anything, how much of what was asked for is there, was this asked for by name.
 How much of the values' variance the model then explains on validation tasks is written into its card.
 
@@ -223,7 +223,7 @@ that its frozen hidden states (last layer, last token of the action and the line
 carry how well the action ends. Value heads are trained on them by `recipes/train_qvalue.py`.
 
 - Data: {config.sessions} replayed scripted sessions on training tasks ({states} states, up to
-  {config.alternatives} actions each, values by continuing with the scripted expert, gamma {config.gamma}).
+  {config.alternatives} actions each, values by exact lookahead, gamma {config.gamma}).
 - Training: {fit.training.steps} steps of {config.token_budget} tokens, learning rate {config.learning_rate},
   seed {config.seed}; held-out loss {fit.loss:.3f} nats per answer token.
 - Command: `accelerate launch recipes/tune_representation.py`; every option stands in `training.yaml`.

@@ -17,7 +17,7 @@ from agentq_eval.continuations import Start, continued_returns
 from agentq_eval.rollouts import Decider, Episode, run_episodes
 
 #: none: logged returns alone; policy: the collecting policy plays on; expert: the environment's
-#: ``expert_action()`` does; lookahead: exact values of the environment's ``lookahead(actions)``.
+#: ``expert_action()`` does; lookahead: exact values of the environment's ``lookahead(actions, gamma)``.
 LabelKind = Literal["none", "policy", "expert", "lookahead"]
 _WINDOW = 16  # episodes whose candidates are labelled together by a policy; a kill loses at most these
 
@@ -109,7 +109,7 @@ def _kept(env: Any, decision: Decision, labels: LabelSettings) -> _State:
     if labels.kind == "policy":
         return _State(env.snapshot(), actions, None)
     if labels.kind == "lookahead":
-        found = env.lookahead(valid)
+        found = env.lookahead(valid, labels.gamma)
     else:
         settings = ContinuationSettings(1, labels.gamma)
         found = continuation_returns(env, valid, lambda e, seed: e.expert_action(), 0, settings)

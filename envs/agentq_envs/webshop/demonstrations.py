@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agentq.types import Message
-from agentq_envs.continuations import ContinuationSettings, continuation_returns
 from agentq_envs.webshop.env import WebShopEnv
 from agentq_envs.webshop.shoppers import Shopper, draw_habits
 
@@ -22,7 +21,7 @@ class Alternative:
     """An action of a state, what follows it, and its value."""
 
     action: str
-    value: float  # discounted return when the expert goes on, 0..1
+    value: float  # discounted return when the rest is played as well as possible, 0..1
     page: str  # kind of the page that follows
     text: str  # prompt of the page that follows
     changed: bool  # whether the action changed anything
@@ -117,10 +116,8 @@ def _other_actions(env: WebShopEnv, taken: str, count: int, rng: random.Random) 
 
 
 def _tried(env: WebShopEnv, actions: Sequence[str], gamma: float) -> tuple[Alternative, ...]:
-    """Take every action from a snapshot: what follows at once, and the value when the expert goes on."""
-    values = continuation_returns(
-        env, actions, lambda current, seed: current.expert_action(), 0, ContinuationSettings(1, gamma)
-    )
+    """Take every action from a snapshot: what follows at once, and its exact value."""
+    values = env.lookahead(actions, gamma)
     start = env.snapshot()
     found: list[Alternative] = []
     for action, value in zip(actions, values, strict=True):

@@ -18,7 +18,7 @@ from agentq_envs.webshop.expert import Expert
 from agentq_envs.webshop.goals import Goal
 from agentq_envs.webshop.history import History
 from agentq_envs.webshop.loading import shared_server, shop_files
-from agentq_envs.webshop.lookahead import Lookahead
+from agentq_envs.webshop.lookahead import GAMMA, Lookahead
 from agentq_envs.webshop.nouns import NounTagger
 from agentq_envs.webshop.prompt import compact_prompt
 from agentq_envs.webshop.render import MODES, ObservationMode
@@ -228,17 +228,18 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self._truncated = snapshot.truncated
         return self._history.text(), self._info()
 
-    def lookahead(self, actions: Sequence[str]) -> list[float]:
+    def lookahead(self, actions: Sequence[str], gamma: float = GAMMA) -> list[float]:
         """Value of each action when the rest is played as well as possible (privileged: reads the goal).
 
-        Discounted with ``lookahead.GAMMA`` per step, limited to the steps that are left; 0 after the end. The
+        Discounted with ``gamma`` per step, limited to the steps that are left; 0 after the end. The
         state of the episode is not changed.
         """
         if self._ended:
             return [0.0] * len(actions)
-        if self._lookahead is None or self._lookahead.goal is not self.goal:
-            self._lookahead = Lookahead(self.server, self.goal)
-        return self._lookahead.action_values(self.session, actions, self.steps_left)
+        known = self._lookahead
+        if known is None or known.goal is not self.goal or known.gamma != gamma:
+            self._lookahead = known = Lookahead(self.server, self.goal, gamma)
+        return known.action_values(self.session, actions, self.steps_left)
 
     def expert_action(self) -> str:
         """What the scripted expert does now (privileged: reads the goal)."""
