@@ -86,17 +86,24 @@ class Backbone:
     def fingerprint(self) -> str:
         """SHA-256 over the base weights (adapters left out) and the architecture, 64 hex digits.
 
-        One pass over all weights, repeated only when an optimiser or a loader has changed one in place.
+        One pass over all weights, repeated only when they have changed in place.
         """
-        state = self._weights_state()
+        state = self.weights_state()
         if self._hashed is None or self._hashed[0] != state:
             self._hashed = state, self.hash_weights()
         return self._hashed[1]
 
-    def _weights_state(self) -> int:
-        """Changes when a base weight is replaced or written to (torch counts writes in ``_version``)."""
-        named = self.model.named_parameters()
-        return hash(tuple((id(p), p.data_ptr(), p._version) for name, p in named if "lora_" not in name))
+    def weights_state(self, adapters: bool = False) -> int:
+        """A number that changes when a weight is replaced or written to: cheap, for caches to ask.
+
+        Adapters count on request. torch counts most writes in ``_version``; fused optimisers, which change
+        nearly every element, go past it, so 64 elements of each tensor are looked at too.
+        """
+        named = [(n, p.detach()) for n, p in self.model.named_parameters() if adapters or "lora_" not in n]
+        probes = [p.flatten()[:: max(1, p.numel() // 64)][:64].double().sum() for _, p in named]
+        sums = torch.stack([probe.to(self.device) for probe in probes]).tolist() if probes else []
+        counts = [(p.data_ptr(), p._version) for _, p in named]
+        return hash((tuple(counts), tuple(sums)))
 
     def hash_weights(self) -> str:
         """``fingerprint`` computed anew; also sees writes that went past torch's count (``tensor.data``)."""

@@ -95,7 +95,7 @@ class HuggingFacePolicy:
         self._reader = Reader(vocabulary, parser, max_new_tokens)
         self._free = FreeGrammar(_end_tokens(backbone), len(backbone.tokenizer))
         self._store = PrefixStore(prefix_cache_bytes)
-        self._weights_version = -1
+        self._weights_version: int | None = None
 
     def propose(
         self,
@@ -168,7 +168,7 @@ class HuggingFacePolicy:
             )
 
     def _check_weights(self) -> None:
-        version = sum(p._version for p in self.backbone.model.parameters())
+        version = self.backbone.weights_state(adapters=True)
         if version != self._weights_version:
             self._store.clear()
             self._weights_version = version

@@ -94,7 +94,7 @@ def test_expert_and_exact_labels_are_those_of_the_state(
     tmp_path: Path, make_env: MakeEnv, episodes: list[Episode], decider: Decider
 ) -> None:
     expert = collected(tmp_path / "e", make_env, episodes[:6], decider, LabelSettings("expert", gamma=0.7))
-    exact = collected(tmp_path / "l", make_env, episodes[:6], decider, LabelSettings("lookahead"))
+    exact = collected(tmp_path / "l", make_env, episodes[:6], decider, LabelSettings("lookahead", gamma=0.7))
     env = make_env()
     settings = ContinuationSettings(1, 0.7)
     for name, trajectory in expert.items():
@@ -105,7 +105,7 @@ def test_expert_and_exact_labels_are_those_of_the_state(
             assert step.labels is not None
             assert other.labels is not None
             np.testing.assert_allclose(step.labels[~np.isnan(step.labels)], values)
-            np.testing.assert_allclose(other.labels[~np.isnan(other.labels)], env.lookahead(actions))
+            np.testing.assert_allclose(other.labels[~np.isnan(other.labels)], env.lookahead(actions, 0.7))
             env.step(step.decision.action)
 
 

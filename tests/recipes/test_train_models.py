@@ -10,7 +10,7 @@ import yaml
 
 from agentq import BackboneConfig, load_backbone
 
-SHAPE = ("--shape.vocabulary=700", "--shape.hidden=32", "--shape.intermediate=64", "--shape.layers=2",
+SHAPE = ("--shape.vocabulary=700", "--shape.hidden=48", "--shape.intermediate=64", "--shape.layers=3",
          "--shape.head_dim=16")  # fmt: skip
 FEW = ("--sessions=12", "--further_shops=0", "--token_budget=1024", "--warmup=2")
 FEW_EPISODES = ("--searches=12", "--copying_steps=2", "--validation_episodes=3")
@@ -26,7 +26,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory, finish: Callable[..., str])
 
 def test_a_policy_is_a_plain_model_folder_with_a_card(policy: Path) -> None:
     backbone = load_backbone(BackboneConfig(name=str(policy)))
-    assert backbone.hidden_size == 32
+    assert backbone.hidden_size == 48
     assert len(backbone.prompt_ids([{"role": "user", "content": "Goal: a red mug"}])) > 3
     card = (policy / "README.md").read_text()
     assert "12 scripted sessions and 12 more first searches" in card

@@ -19,6 +19,7 @@ SMALL = (
     "--collect.episodes=10",
     "--collect.n=4",
     "--critic.training.steps=20",
+    "--critic.validation_share=0.3",
     "--test.tasks=6",
     "--test.n=4",
 )

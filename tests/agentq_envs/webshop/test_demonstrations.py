@@ -61,14 +61,15 @@ def test_alternatives_hold_what_really_follows(env: WebShopEnv) -> None:
         for step in found.steps:
             before = env.snapshot()
             for other in step.alternatives:
+                assert env.lookahead([other.action], VALUED.gamma)[0] == pytest.approx(other.value)
                 _, reward, terminated, truncated, info = env.step(other.action)
                 assert (other.page, other.changed) == (info["page"], info["legal"])
                 assert other.text == info["messages"][-1]["content"]
                 weight = 1.0
-                while not (terminated or truncated):  # the expert goes on
+                while not (terminated or truncated):  # nobody ends better than the best play, the expert neither
                     weight *= VALUED.gamma
                     _, reward, terminated, truncated, _ = env.step(env.expert_action())
-                assert other.value == pytest.approx(weight * reward)
+                assert other.value >= weight * reward - 1e-9
                 env.restore(before)
             env.step(step.action)
 
@@ -101,7 +102,8 @@ def test_a_share_of_the_steps_is_kept_without_changing_the_tasks_score(env: WebS
     none = [play(env, task, seed, DemonstrationSettings(keep=0.0)) for seed in range(30)]
     half = [play(env, task, seed, DemonstrationSettings(keep=0.5)) for seed in range(30)]
     assert [one.score for one in none] == [one.score for one in half] == [one.score for one in every]
-    assert not any(one.steps for one in none)
+    # Searches are always kept.
+    assert all(step.action.startswith("search") for one in none for step in one.steps)
     whole, kept = (sum(len(one.steps) for one in some) for some in (every, half))
     assert 0.3 * whole < kept < 0.7 * whole
     assert all(step in one.steps for part, one in zip(half, every, strict=True) for step in part.steps)
