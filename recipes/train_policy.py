@@ -95,8 +95,7 @@ def main() -> None:
         print(f"copying practised after {time.time() - began:.0f} s", flush=True)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
-    backbone.model.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
+    backbone.save_pretrained(folder)
     record_stages(folder, config)
 
     scores = validate(backbone, config)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentq.backbones.config import BackboneConfig
 from agentq.config import load_config, to_yaml
@@ -74,7 +74,7 @@ def main() -> None:
     before = explained(backbone, held)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
-    save(backbone, folder)
+    backbone.save_pretrained(folder)
     (folder / "training.yaml").write_text(to_yaml(config))
     measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held)
     write_card(folder, config, fit, measured, len(examples))
@@ -107,7 +107,7 @@ def replayed(
     """Sessions of mixed quality with several actions of a state tried from its snapshot."""
     from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
 
-    settings = DemonstrationSettings(1, config.alternatives, config.keep, config.gamma)
+    settings = DemonstrationSettings(1, config.alternatives, config.keep, gamma=config.gamma)
     for task, session in zip(tasks, play_all(env, tasks, config.seed, settings), strict=True):
         goal = env.server.goals[env.server.goal_index(task)]
         for step in session.steps:
@@ -197,17 +197,9 @@ def expected_values(backbone: Backbone, step: DemonstrationStep) -> FloatArray:
             [-1],
             "last",
         )[0]
-        logits = backbone.model.get_output_embeddings()(hidden)[:, digits].float()
+        model: Any = backbone.model
+        logits = model.get_output_embeddings()(hidden)[:, digits].float()
     return (logits.softmax(-1) @ torch.linspace(0, 1, VALUE_LEVELS)).double().numpy()
-
-
-def save(backbone: Backbone, folder: Path) -> None:
-    """Weights (adapters merged) and tokenizer as a plain model folder."""
-    model = backbone.model
-    if backbone.config.lora is not None:
-        model = model.merge_and_unload()
-    model.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
 
 
 def write_card(

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -129,6 +130,14 @@ class Backbone:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write weights (adapters merged into them, which ends their training) and tokenizer as a model folder."""
+        model: Any = self.model
+        if self.config.lora is not None:
+            model = model.merge_and_unload()
+        model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
     @cached_property
     def template_fingerprint(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from agentq.critics.groundings import Grounding, grounded_text
 from agentq.errors import TrainingError
 from agentq.features.extract import FeatureExtractor, Pair
 from agentq.features.log import Progress, extract_log
-from agentq.features.store import FeatureStore
+from agentq.features.store import FeatureStore, RowNumbers
 from agentq.training.critic_data import CriticData
 from agentq.training.joint import JointExample
 from agentq.trajectories.reader import Episode
@@ -107,7 +107,7 @@ class _Arrays:
     """Columns of ``CriticData``, one entry per logged step."""
 
     def __init__(self) -> None:
-        self.rows: list[Sequence[int]] = []
+        self.rows: list[RowNumbers] = []
         self.labels: list[FloatArray | None] = []
         self.logged: list[int] = []
         self.returns: list[float] = []
@@ -115,7 +115,7 @@ class _Arrays:
         self.terminated: list[bool] = []
         self.tasks: list[str] = []
 
-    def add(self, state: LoggedState, rows: Sequence[int]) -> None:
+    def add(self, state: LoggedState, rows: RowNumbers) -> None:
         self.rows.append(rows)
         self.labels.append(state.labels)
         self.logged.append(state.logged)

@@ -62,7 +62,8 @@ def test_actions_behind_one_prompt_are_read_together(backbone: Backbone, pooling
     pages = [_state("page " + "y" * size) for size in (3, 40, 3)]
     pairs: list[Pair] = [(page, f"click[{i % 4}{'z' * i}]") for i in range(6) for page in pages]
     read: list[int] = []
-    hook = backbone.model.get_input_embeddings().register_forward_hook(
+    model: Any = backbone.model
+    hook = model.get_input_embeddings().register_forward_hook(
         lambda module, inputs, output: read.append(inputs[0].numel())
     )
     try:

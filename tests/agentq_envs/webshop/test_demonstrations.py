@@ -66,7 +66,9 @@ def test_alternatives_hold_what_really_follows(env: WebShopEnv) -> None:
                 assert (other.page, other.changed) == (info["page"], info["legal"])
                 assert other.text == info["messages"][-1]["content"]
                 weight = 1.0
-                while not (terminated or truncated):  # nobody ends better than the best play, the expert neither
+                while not (
+                    terminated or truncated
+                ):  # nobody ends better than the best play, the expert neither
                     weight *= VALUED.gamma
                     _, reward, terminated, truncated, _ = env.step(env.expert_action())
                 assert other.value >= weight * reward - 1e-9

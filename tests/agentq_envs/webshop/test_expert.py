@@ -60,7 +60,7 @@ def test_goes_on_from_wherever_an_episode_was_left(server: WebShopServer) -> Non
         for _ in range(8):
             clicks = [a for a in env.server.admissible(env.session) if a != "click[buy now]"]
             env.step(rng.choice(["search[<r>]", "search[strange]", *clicks]))
-        ended = False
+        reward, ended = 0.0, False
         while not ended:
             _, reward, terminated, truncated, _ = env.step(env.expert_action())
             ended = terminated or truncated
