@@ -37,12 +37,14 @@ from agentq.features.encoder import Truncation
 from agentq.objectives.aggregation import Aggregation
 from agentq.policies.huggingface import HuggingFacePolicy
 from agentq.provenance import collect_provenance
+from agentq.selectors.best_of_n import BestOfN
 from agentq.selectors.first import First
 from agentq.training.critic import fit_heads
 from agentq.training.head_loss import ObjectiveSettings
 from agentq.training.joint import JointSettings, fit_joint
 from agentq.training.log_data import critic_data, joint_examples
 from agentq.training.settings import TrainingSettings
+from agentq.trajectories.reader import Episode as LoggedEpisode
 from agentq.trajectories.reader import TrajectoryReader
 from agentq.trajectories.writer import TrajectoryWriter
 from agentq_envs.webshop.env import WebShopEnv
@@ -92,7 +94,7 @@ class CriticOptions:
     head: HeadSettings = field(default_factory=lambda: HeadSettings(heads=3, dropout=0.1))
     objective: ObjectiveSettings = field(
         default_factory=lambda: ObjectiveSettings(
-            weight=0.0, label_weight=1.0, rank_weight=1.0, groups_per_batch=64
+            weight=0.0, label_weight=1.0, rank_weight=4.0, groups_per_batch=64
         )
     )
     training: TrainingSettings = field(
@@ -105,9 +107,10 @@ class CriticOptions:
 class CollectOptions:
     """How the log is made, unless --log names one."""
 
-    episodes: int = 300  # one per training task
+    episodes: int = 600  # one per training task, in each round
+    rounds: int = 1  # from the second on, the critic of the round before chooses: it meets its own mistakes
     n: int = 8  # candidates per state
-    labels: LabelSettings = field(default_factory=LabelSettings)
+    labels: LabelSettings = field(default_factory=lambda: LabelSettings("lookahead"))
     seed: int = 0
 
 
@@ -157,9 +160,15 @@ def main() -> None:
 
     make_env = partial(shop, config)
     backbone = load_backbone(policy_backbone(config))
-    with state.main_process_first():  # the others find the log complete
-        log = timed(seconds, "collect", lambda: logged(config, make_env, backbone))
-    critic = timed(seconds, "train", lambda: trained(config, log, backbone))
+    critic: QCritic | None = None
+    logs = () if config.log is None else (config.log,)
+    for number in range(1 if config.log is not None else config.collect.rounds):
+        if config.log is None:
+            collecting = partial(logged, config, make_env, backbone, critic, number)
+            with state.main_process_first():  # the others find the log complete
+                logs = (*logs, timed(seconds, "collect", collecting))
+        critic = timed(seconds, "train", partial(trained, config, Logs(logs), backbone, number))
+    assert critic is not None
     if not state.is_main_process:
         return
     critic.save_pretrained(config.folder / "critic")
@@ -171,6 +180,8 @@ def main() -> None:
 
 def check(config: Config) -> None:
     """Raise ConfigError for options that cannot work together, before anything is loaded or collected."""
+    if config.collect.rounds < 1:
+        raise ConfigError(f"--collect.rounds {config.collect.rounds}: expected at least one round.")
     for name, value in (("collect.n", config.collect.n), ("test.n", config.test.n)):
         if value < 1:
             raise ConfigError(f"--{name} {value}: expected at least one candidate per state.")
@@ -220,16 +231,24 @@ def new_policy(config: Config, backbone: Backbone, temperature: float) -> Huggin
     return HuggingFacePolicy(backbone, temperature, options.top_p, options.max_new_tokens, options.restrict)
 
 
-def logged(config: Config, make_env: partial[WebShopEnv], backbone: Backbone) -> Path:
-    """The log to learn from: given, or collected on training tasks; a stopped collection goes on."""
-    if config.log is not None:
-        return config.log
-    folder, options = config.folder / "log", config.collect
+def logged(
+    config: Config, make_env: partial[WebShopEnv], backbone: Backbone, critic: QCritic | None, number: int
+) -> Path:
+    """The log of one round, collected on training tasks of its own; a stopped collection goes on.
+
+    Without a critic the policy acts alone. With one the agent visits the states that its critic leads it
+    to, so that the next critic also learns where this one errs (DAgger, Ross et al. 2011, arXiv 1011.0686).
+    """
+    folder, options = config.folder / "log" / f"round-{number}", config.collect
     tasks = list(panel_tasks(config.shop, make_env().server, "train"))
     random.Random(options.seed).shuffle(tasks)
-    episodes = [Episode(task, options.seed) for task in tasks[: options.episodes]]
+    places = range(number * options.episodes, (number + 1) * options.episodes)
+    if number == 0:
+        places = places[: len(tasks)]
+    episodes = [Episode(tasks[i % len(tasks)], options.seed + i // len(tasks)) for i in places]
     policy = new_policy(config, backbone, config.policy.temperature)
-    decider = AgentDecider(Agent(policy, First(), n=options.n, on_invalid="execute"))
+    selector = First() if critic is None else BestOfN()
+    decider = AgentDecider(Agent(policy, selector, critic, n=options.n, on_invalid="execute"))
     once = AgentDecider(Agent(policy, First(), n=1, on_invalid="execute"))
     with TrajectoryWriter(folder) as writer:
         found = collect(
@@ -248,8 +267,19 @@ def logged(config: Config, make_env: partial[WebShopEnv], backbone: Backbone) ->
     return folder
 
 
-def trained(config: Config, log: Path, policy: Backbone) -> QCritic:
-    """A critic on frozen features of the log, or with adapters trained on it."""
+@dataclass(frozen=True)
+class Logs:
+    """The episodes of several logs, one after another, as often as they are wanted."""
+
+    folders: tuple[Path, ...]
+
+    def __iter__(self) -> Iterator[LoggedEpisode]:
+        for folder in self.folders:
+            yield from TrajectoryReader(folder)
+
+
+def trained(config: Config, logs: Logs, policy: Backbone, number: int) -> QCritic:
+    """A critic on frozen features of the logs, or with adapters trained on them."""
     options = config.critic
     same = options.model == "same"
     name = config.policy.model if same else options.model
@@ -262,12 +292,11 @@ def trained(config: Config, log: Path, policy: Backbone) -> QCritic:
         options.layers, options.pooling, options.aggregation, options.pessimism,
         grounding=options.grounding, truncation=options.truncation,
     )  # fmt: skip
-    reader = TrajectoryReader(log)
-    objective = usable_objective(options.objective, reader)
-    directory = config.folder / "training"
+    objective = usable_objective(options.objective, logs)
+    directory = config.folder / "training" / f"round-{number}"
     if options.lora is not None:
         grounding = resolve_grounding(options.grounding)
-        examples = joint_examples(reader, backbone, grounding, options.gamma)
+        examples = joint_examples(logs, backbone, grounding, options.gamma)
         fit = fit_joint(
             backbone, examples, reading, options.head, objective, options.training, options.joint,
             directory=directory,
@@ -284,7 +313,7 @@ def trained(config: Config, log: Path, policy: Backbone) -> QCritic:
     with FeatureStore(config.folder / "features", extractor.key()) as store:
         needs_states = objective.bootstraps or options.head.state_heads > 0
         states = FeatureStore(config.folder / "states", extractor.key("states")) if needs_states else None
-        data = critic_data(reader, extractor, store, options.gamma, states=states)
+        data = critic_data(logs, extractor, store, options.gamma, states=states)
         fit = fit_heads(
             data, options.head, objective, options.training,
             validation_share=options.validation_share, directory=directory,
@@ -294,11 +323,12 @@ def trained(config: Config, log: Path, policy: Backbone) -> QCritic:
     return QCritic(backbone, fit.heads, replace(reading, training=record))
 
 
-def usable_objective(objective: ObjectiveSettings, reader: TrajectoryReader) -> ObjectiveSettings:
-    """The objective as asked for; raises ConfigError when it needs labels that the log does not hold."""
-    labelled = any(step.step.labels is not None for step in reader.steps())
+def usable_objective(objective: ObjectiveSettings, logs: Logs) -> ObjectiveSettings:
+    """The objective as asked for; raises ConfigError when it needs labels that the logs do not hold."""
+    labelled = any(step.labels is not None for episode in logs for step in episode.trajectory.steps)
     if not labelled and (objective.label_weight or objective.rank_weight):
-        raise no_labels(f"the log {reader.directory.name!r} has no candidate labels", objective)
+        names = ", ".join(folder.name for folder in logs.folders)
+        raise no_labels(f"the log {names!r} has no candidate labels", objective)
     return objective
 
 
@@ -343,10 +373,10 @@ def metadata(
 
 
 def timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
-    """The result of ``work``; its wall-clock time goes into ``seconds``."""
+    """The result of ``work``; its wall-clock time is added to ``seconds``."""
     began = time.perf_counter()
     result = work()
-    seconds[name] = time.perf_counter() - began
+    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
     return result
 
 

@@ -8,7 +8,7 @@ How much of the values' variance the model then explains on validation tasks is 
 
     accelerate launch recipes/tune_representation.py --output runs/representation
 
-The critic backbone that `agentq_data` ships was made by this command with its defaults.
+The critic backbone that `agentq_data` ships went through two such runs; its card names their data and steps.
 """
 
 from __future__ import annotations

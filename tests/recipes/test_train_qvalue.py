@@ -17,6 +17,7 @@ RECIPE = "train_qvalue.py"
 SMALL = (
     "--max_steps=6",
     "--collect.episodes=10",
+    "--collect.rounds=2",
     "--collect.n=4",
     "--critic.training.steps=20",
     "--critic.validation_share=0.3",
@@ -49,10 +50,11 @@ def test_the_report_compares_every_arm_on_the_same_tasks(finished: Path) -> None
 
 
 def test_nothing_is_learnt_from_tasks_of_the_test(finished: Path) -> None:
-    learnt = {episode.trajectory.task for episode in TrajectoryReader(finished / "log")}
+    logs = [TrajectoryReader(finished / "log" / name) for name in ("round-0", "round-1")]
+    learnt = {episode.trajectory.task for log in logs for episode in log}
     lines = [json.loads(line) for line in (finished / "episodes.jsonl").read_text().splitlines()]
     played = {line["task"] for line in lines}
-    assert len(learnt) == 10
+    assert len(learnt) == 20  # every round has tasks of its own
     assert len(played) == 6
     assert not learnt & played
 
@@ -71,10 +73,23 @@ def test_the_same_command_again_collects_nothing_and_finds_the_same(
     finished: Path, finish: Callable[..., str]
 ) -> None:
     before = report_of(finished)
-    assert ": 0 new episodes" in finish(RECIPE, f"--output={finished}", *SMALL)
+    assert finish(RECIPE, f"--output={finished}", *SMALL).count(": 0 new episodes") == 2
     after = report_of(finished)
     for name, arm in before["arms"].items():
         assert after["arms"][name]["score"] == arm["score"]
+
+
+def test_in_the_second_round_the_first_critic_chooses(finished: Path) -> None:
+    selectors = [
+        {
+            step.decision.selector
+            for episode in TrajectoryReader(finished / "log" / name)
+            for step in episode.trajectory.steps
+        }
+        for name in ("round-0", "round-1")
+    ]
+    assert "best_of_n" not in selectors[0]
+    assert "best_of_n" in selectors[1]
 
 
 def test_learns_from_a_log_without_labels_when_told_to(
@@ -83,7 +98,7 @@ def test_learns_from_a_log_without_labels_when_told_to(
     options = (
         f"--output={tmp_path / 'run'}",
         "--config=recipes/configs/logged_returns.yaml",
-        f"--log={finished / 'log'}",
+        f"--log={finished / 'log' / 'round-0'}",
         "--test.arms=sampled,best_of_n",
     )
     finish(RECIPE, *SMALL, *options)
