@@ -82,7 +82,10 @@ class CriticData:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all index and target arrays and the shape of the features: the data's identity."""
+        """SHA-256 over all index and target arrays and some of the rows they name: the data's identity.
+
+        Rows that a store holds besides are not part of it.
+        """
         digest = hashlib.sha256()
         for name in sorted(self.__dataclass_fields__):
             value = getattr(self, name)
@@ -90,14 +93,24 @@ class CriticData:
             if value is None:
                 continue
             if name.endswith("_features"):
-                digest.update(f"{tuple(value.shape)} {value.dtype}".encode())
-                sample = np.linspace(0, value.shape[0] - 1, min(64, value.shape[0])).astype(np.int64)
+                digest.update(f"{int(value.shape[1])} {value.dtype}".encode())
+                used = self._used_rows(name)
+                sample = used[np.linspace(0, len(used) - 1, min(64, len(used))).astype(np.int64)]
                 digest.update(np.ascontiguousarray(value[sample]).tobytes())
             elif name.endswith("tasks"):
                 digest.update("\x00".join(map(str, value)).encode())
             else:
                 digest.update(np.ascontiguousarray(value).tobytes())
         return digest.hexdigest()
+
+    def _used_rows(self, features: str) -> IndexArray:
+        """Distinct rows of a feature matrix that an index array names, ascending."""
+        names = ("q_rows", "group_rows") if features == "q_features" else ("state_rows", "next_state_rows")
+        rows = [
+            np.asarray(getattr(self, name)).reshape(-1) for name in names if getattr(self, name) is not None
+        ]
+        used = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *rows]))
+        return used[used >= 0]
 
     def split(self, share: float, seed: int) -> tuple[Split, Split]:
         """Training and validation parts; a task is in one of them only.
