@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(LAUNCH) recipes/train_qvalue.py --output $(OUTPUT) $(ARGS)
-	@echo "The report is $(CURDIR)/$(OUTPUT)/report.html (numbers: report.json)"
+	@echo "The report is $(abspath $(OUTPUT))/report.html (numbers: report.json)"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
