@@ -34,6 +34,7 @@ from agentq.critics.q_head import QCritic, QCriticConfig
 from agentq.errors import ConfigError
 from agentq.features import FeatureExtractor, FeatureStore
 from agentq.features.encoder import Truncation
+from agentq.features.proposal import Proposal
 from agentq.objectives.aggregation import Aggregation
 from agentq.policies.huggingface import HuggingFacePolicy
 from agentq.provenance import collect_provenance
@@ -86,6 +87,7 @@ class CriticOptions:
     layers: tuple[int, ...] = (-1,)  # hidden states that the heads read; several are joined
     pooling: str = "last"  # over the action's tokens; encoders: mean or cls
     grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
+    proposal: Proposal = "likelihood"  # what heads read of how the policy proposed: none, counts, likelihood
     truncation: Truncation = "error"  # which end of a text too long for an encoder is cut: left or right
     aggregation: Aggregation = "min"  # over heads: min, mean, mean_std, soft_low
     pessimism: float = 1.0  # standard deviations taken off by mean_std
@@ -94,7 +96,7 @@ class CriticOptions:
     head: HeadSettings = field(default_factory=lambda: HeadSettings(heads=3, dropout=0.1))
     objective: ObjectiveSettings = field(
         default_factory=lambda: ObjectiveSettings(
-            weight=0.0, label_weight=1.0, rank_weight=4.0, groups_per_batch=64
+            weight=2.0, label_weight=1.0, rank_weight=4.0, groups_per_batch=64
         )
     )
     training: TrainingSettings = field(
@@ -290,13 +292,13 @@ def trained(config: Config, logs: Logs, policy: Backbone, number: int) -> QCriti
     backbone = policy if frozen else load_backbone(loading)
     reading = QCriticConfig(
         options.layers, options.pooling, options.aggregation, options.pessimism,
-        grounding=options.grounding, truncation=options.truncation,
+        grounding=options.grounding, truncation=options.truncation, proposal=options.proposal,
     )  # fmt: skip
     objective = usable_objective(options.objective, logs)
     directory = config.folder / "training" / f"round-{number}"
     if options.lora is not None:
         grounding = resolve_grounding(options.grounding)
-        examples = joint_examples(logs, backbone, grounding, options.gamma)
+        examples = joint_examples(logs, backbone, grounding, options.gamma, options.proposal)
         fit = fit_joint(
             backbone, examples, reading, options.head, objective, options.training, options.joint,
             directory=directory,
@@ -313,7 +315,7 @@ def trained(config: Config, logs: Logs, policy: Backbone, number: int) -> QCriti
     with FeatureStore(config.folder / "features", extractor.key()) as store:
         needs_states = objective.bootstraps or options.head.state_heads > 0
         states = FeatureStore(config.folder / "states", extractor.key("states")) if needs_states else None
-        data = critic_data(logs, extractor, store, options.gamma, states=states)
+        data = critic_data(logs, extractor, store, options.gamma, states=states, proposal=options.proposal)
         fit = fit_heads(
             data, options.head, objective, options.training,
             validation_share=options.validation_share, directory=directory,

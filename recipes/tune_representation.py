@@ -43,8 +43,10 @@ class Config:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
     sessions: int = 4500  # replayed in all
     alternatives: int = 6  # distinct actions tried per state
+    grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
     keep: float = 0.25  # share of a session's states that is learnt
     gamma: float = 0.9  # discount of values per step
+    leaving: float = 0.0  # of values: 1 forgives opening a wrong product, 0 makes it cost all that it can
     value_weight: float = 1.0  # in the loss; the other questions have question_weight each
     question_weight: float = 0.2
     epochs: int = 1
@@ -71,12 +73,12 @@ def main() -> None:
     print(f"{len(examples)} states with tried actions after {time.time() - began:.0f} s", flush=True)
 
     held = list(validation_states(config))
-    before = explained(backbone, held)
+    before = explained(backbone, held, config)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
     backbone.save_pretrained(folder)
     (folder / "training.yaml").write_text(to_yaml(config))
-    measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held)
+    measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held, config)
     write_card(folder, config, fit, measured, len(examples))
     print(json.dumps(measured, indent=2), flush=True)
 
@@ -107,7 +109,9 @@ def replayed(
     """Sessions of mixed quality with several actions of a state tried from its snapshot."""
     from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
 
-    settings = DemonstrationSettings(1, config.alternatives, config.keep, gamma=config.gamma)
+    settings = DemonstrationSettings(
+        1, config.alternatives, config.keep, gamma=config.gamma, leaving=config.leaving
+    )
     for task, session in zip(tasks, play_all(env, tasks, config.seed, settings), strict=True):
         goal = env.server.goals[env.server.goal_index(task)]
         for step in session.steps:
@@ -116,14 +120,14 @@ def replayed(
 
 def example(backbone: Backbone, goal: Goal, step: DemonstrationStep, config: Config) -> BranchingExample:
     """The prompt with one branch per tried action: action and its line, then the answers that are learnt."""
-    from agentq.critics.groundings import grounded_text
-    from agentq.features.grounding import quoted_line
+    from agentq.critics.groundings import grounded_text, resolve_grounding
     from agentq.training.branching import Branch, BranchingExample
     from agentq_envs.webshop.questions import answers
 
+    grounding = resolve_grounding(config.grounding)
     branches: list[Branch] = []
     for tried in step.alternatives:
-        read = backbone.action_ids(grounded_text(step.messages, tried.action, quoted_line))
+        read = backbone.action_ids(grounded_text(step.messages, tried.action, grounding))
         ids, weights = list(read), [0.0] * len(read)
         rng = random.Random(f"{step.messages} {tried.action}")
         for number, answer in enumerate(answers(goal, tried, rng)):
@@ -156,7 +160,9 @@ def learn(backbone: Backbone, examples: Sequence[BranchingExample], config: Conf
     )
 
 
-def explained(backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep]]) -> dict[str, float]:
+def explained(
+    backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep]], config: Config
+) -> dict[str, float]:
     """How well the expected value digit fits the values of tried actions, overall and within states."""
     import numpy as np
 
@@ -166,7 +172,7 @@ def explained(backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep
     q, labels = np.full((len(states), most), -np.inf), np.full((len(states), most), np.nan)
     for row, (_, step) in enumerate(states):
         count = len(step.alternatives)
-        q[row, :count] = expected_values(backbone, step)
+        q[row, :count] = expected_values(backbone, step, config)
         labels[row, :count] = [tried.value for tried in step.alternatives]
     known = ~np.isnan(labels)
     return {
@@ -176,16 +182,16 @@ def explained(backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep
     }
 
 
-def expected_values(backbone: Backbone, step: DemonstrationStep) -> FloatArray:
+def expected_values(backbone: Backbone, step: DemonstrationStep, config: Config) -> FloatArray:
     """(N,) mean of the predicted digit behind every tried action, as a value in [0, 1]."""
     import torch
 
-    from agentq.critics.groundings import grounded_text
-    from agentq.features.grounding import quoted_line
+    from agentq.critics.groundings import grounded_text, resolve_grounding
     from agentq.scoring.shared_prefix import score_features
     from agentq_envs.webshop.questions import VALUE_LEVELS
 
-    texts = [grounded_text(step.messages, tried.action, quoted_line) for tried in step.alternatives]
+    grounding = resolve_grounding(config.grounding)
+    texts = [grounded_text(step.messages, tried.action, grounding) for tried in step.alternatives]
     digits = [
         backbone.tokenizer(str(i), add_special_tokens=False)["input_ids"][0] for i in range(VALUE_LEVELS)
     ]

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agentq.critics.base import Scores
 from agentq.critics.groundings import grounded_text, resolve_grounding
 from agentq.errors import ConfigError, CriticError
 from agentq.features.encoder import Truncation
+from agentq.features.proposal import Proposal, proposal_features
 from agentq.objectives.aggregation import Aggregation, aggregate
 from agentq.types import Candidate, FloatArray, Messages
 
@@ -53,6 +55,7 @@ class QCriticConfig:
     method: Literal["shared", "one_by_one"] = "shared"
     truncation: Truncation = "error"  # which end of a text that is too long for an encoder is cut
     grounding: str = ""  # entry point of `agentq.groundings` or module:function; "": the action alone
+    proposal: Proposal = "none"  # what heads read besides of how a policy proposed: counts, likelihood
     #: How the heads were trained: objective and its settings, hash of the data.
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -66,6 +69,7 @@ class _Request:
     actions: list[str]
     column: list[int]  # (N,) which distinct action a candidate is, -1: invalid
     reasons: tuple[str | None, ...]  # (N,)
+    proposals: NDArray[np.float32]  # (distinct actions, P) how the policy proposed them
 
 
 class QCritic:
@@ -189,7 +193,8 @@ class QCritic:
             None if c.action is not None else c.error or "the text does not parse into an action"
             for c in candidates
         )
-        return _Request(number, messages, list(distinct), column, reasons)
+        proposals = proposal_features(self.config.proposal, candidates, list(distinct))
+        return _Request(number, messages, list(distinct), column, reasons, proposals)
 
     def _text_features(self, batch_tokens: int) -> FeatureExtractor:
         from agentq.features.extract import FeatureExtractor
@@ -207,8 +212,10 @@ class QCritic:
 
     def _values(self, requests: Sequence[_Request]) -> list[FloatArray]:
         """(K, distinct actions) per state."""
+        proposals = torch.from_numpy(np.concatenate([request.proposals for request in requests]))
         with torch.no_grad():
-            q = self.heads.q_values(self._request_features(requests).to(self.backbone.device))  # (K, all)
+            features = self._request_features(requests).to(self.backbone.device)  # (all, D)
+            q = self.heads.q_values(torch.cat([features.float(), proposals.to(features.device)], dim=1))
         sizes = [len(request.actions) for request in requests]
         return [part.double().cpu().numpy() for part in q.split(sizes, dim=1)]
 

@@ -18,6 +18,7 @@ from agentq.backbones.backbone import Backbone
 from agentq.critics.heads import HeadSettings, QHeads
 from agentq.critics.q_head import QCritic, QCriticConfig
 from agentq.errors import TrainingError
+from agentq.features.proposal import proposal_width
 from agentq.training.critic_data import HeadBatch
 from agentq.training.critic_metrics import explained_variance, gap_closed, rank_correlation
 from agentq.training.head_loss import HeadLoss, ObjectiveSettings
@@ -36,6 +37,7 @@ class JointExample:
     candidates: tuple[tuple[int, ...], ...]  # N distinct actions, each with its end-of-turn token
     logged: int  # which candidate was taken
     returns: float  # discounted return from here on
+    proposals: tuple[tuple[float, ...], ...] = ()  # (N, P) how each was proposed; P = 0 where heads read none
     labels: tuple[float, ...] = ()  # (N,) of snapshot continuations, NaN: not labelled; empty: none
     reward: float = 0.0
     terminated: bool = False
@@ -99,9 +101,9 @@ def fit_joint(
             f"backbone {backbone.config.name!r} is frozen. Load it with LoRA settings, set full=True, or use "
             "fit_heads."
         )
-    examples = usable_examples(examples, objective)
+    examples = usable_examples(examples, objective, proposal_width(config.proposal))
     width = backbone.hidden_size * len(config.layers)
-    loss = HeadLoss(QHeads(width, head, width), objective)
+    loss = HeadLoss(QHeads(width + proposal_width(config.proposal), head, width), objective)
     module = JointLoss(backbone, loss, config, joint.backbone_rate)
     module.standardise(examples[:_MOMENT_EXAMPLES])
     source = TokenBudgetSource(
@@ -180,7 +182,7 @@ class JointLoss(nn.Module):
         )
 
     def features(self, examples: Sequence[JointExample]) -> list[tuple[Tensor, Tensor]]:
-        """Per state: features of its candidates (N, D), and of the state alone (D,)."""
+        """Per state: features of its candidates (N, D + P), and of the state alone (D,)."""
         from agentq.features.pooling import pool
         from agentq.scoring.shared_prefix import score_features
 
@@ -197,7 +199,10 @@ class JointLoss(nn.Module):
         )
         size, parts = self.backbone.hidden_size, len(self.config.layers)
         split = [f.float().reshape(len(f), parts, 2, size) for f in joined]
-        return [(f[:, :, 0].flatten(1), f[0, :, 1].flatten()) for f in split]
+        return [
+            (_with_proposals(f[:, :, 0].flatten(1), example), f[0, :, 1].flatten())
+            for f, example in zip(split, examples, strict=True)
+        ]
 
     def _next_states(self, examples: Sequence[JointExample]) -> Tensor:
         """(B, D) without gradients, zeros after the end."""
@@ -206,7 +211,10 @@ class JointLoss(nn.Module):
         states = torch.zeros((len(examples), width), device=self.backbone.device)
         if known:
             end = (self.backbone.end_id,)  # any token: what is read stands before it
-            asked = [replace(examples[n], prompt=examples[n].next_prompt, candidates=(end,)) for n in known]
+            asked = [
+                replace(examples[n], prompt=examples[n].next_prompt, candidates=(end,), proposals=())
+                for n in known
+            ]
             with torch.no_grad():
                 states[known] = torch.stack([state for _, state in self.features(asked)])
         return states
@@ -255,7 +263,9 @@ class JointValidator:
         return metrics
 
 
-def usable_examples(examples: Sequence[JointExample], objective: ObjectiveSettings) -> list[JointExample]:
+def usable_examples(
+    examples: Sequence[JointExample], objective: ObjectiveSettings, proposal_columns: int = 0
+) -> list[JointExample]:
     """Check every example; td and iql leave out steps cut by the step limit. Raises ``TrainingError``."""
     for number, example in enumerate(examples):
         count = len(example.candidates)
@@ -265,6 +275,12 @@ def usable_examples(examples: Sequence[JointExample], objective: ObjectiveSettin
                 f"{example.logged}, {len(example.labels)} labels. Expected a prompt, the logged action among "
                 "the candidates, and one label per candidate or none."
             )
+        columns = [len(row) for row in example.proposals] if proposal_columns else []
+        if columns != [proposal_columns] * (count if proposal_columns else 0):
+            raise TrainingError(
+                f"example {number}: proposals of widths {columns} for {count} candidates, expected "
+                f"{proposal_columns} columns each. Make the examples with the critic's own `proposal`."
+            )
         if not math.isfinite(example.returns + example.reward):
             raise TrainingError(
                 f"example {number}: return {example.returns}, reward {example.reward} are not finite."
@@ -273,6 +289,14 @@ def usable_examples(examples: Sequence[JointExample], objective: ObjectiveSettin
     if not kept:
         raise TrainingError(f"there is nothing to train on: 0 of {len(examples)} examples are usable.")
     return kept
+
+
+def _with_proposals(features: Tensor, example: JointExample) -> Tensor:
+    """(N, D) -> (N, D + P)."""
+    if not example.proposals:
+        return features
+    columns = torch.tensor(example.proposals, dtype=features.dtype, device=features.device)
+    return torch.cat([features, columns.reshape(len(features), -1)], dim=1)
 
 
 def examples_digest(examples: Sequence[JointExample]) -> str:

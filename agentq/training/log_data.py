@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentq.backbones.backbone import Backbone
 from agentq.critics.groundings import Grounding, grounded_text
 from agentq.errors import TrainingError
 from agentq.features.extract import FeatureExtractor, Pair
 from agentq.features.log import Progress, extract_log
+from agentq.features.proposal import Proposal, proposal_features
 from agentq.features.store import FeatureStore, RowNumbers
 from agentq.training.critic_data import CriticData
 from agentq.training.joint import JointExample
+from agentq.training.rows import JoinedRows, Rows
 from agentq.trajectories.reader import Episode
 from agentq.trajectories.transitions import Transition, transitions
 from agentq.types import FloatArray
@@ -53,27 +56,38 @@ def critic_data(
     gamma: float,
     *,
     states: FeatureStore | None = None,
+    proposal: Proposal = "none",
     progress: Callable[[Progress], None] | None = None,
 ) -> CriticData:
     """Features of every candidate of a log (computed where ``store`` lacks them) and the arrays over them.
 
     ``episodes`` is read twice (a ``TrajectoryReader``). ``states`` is a store of the extractor's key
-    "states": needed by V heads, td and iql. Raises ``TrainingError`` for a log without steps.
+    "states": needed by V heads, td and iql. ``proposal`` adds columns on how the policy proposed a candidate.
+    Raises ``TrainingError`` for a log without steps.
     """
     found = extract_log(_candidate_pairs(episodes, gamma), extractor, store, progress)
     arrays = _Arrays()
+    columns: list[NDArray[np.float32]] = []
     start = 0
     for state in logged_states(episodes, gamma):
-        arrays.add(state, found.rows[start : start + len(state.actions)])
-        start += len(state.actions)
+        end = start + len(state.actions)
+        # Features of one action in one state are shared by all steps that met it; how it was proposed is not.
+        arrays.add(state, found.rows[start:end] if proposal == "none" else np.arange(start, end))
+        columns.append(proposal_features(proposal, state.transition.candidates, state.actions))
+        start = end
     if not start:
         raise TrainingError("the log has no steps, so there is nothing to learn. Collect episodes first.")
-    data = arrays.data(store)
+    features = store if proposal == "none" else JoinedRows(store, found.rows, np.concatenate(columns))
+    data = arrays.data(features)
     return data if states is None else _with_states(data, episodes, extractor, states, gamma)
 
 
 def joint_examples(
-    episodes: Iterable[Episode], backbone: Backbone, grounding: Grounding | None, gamma: float
+    episodes: Iterable[Episode],
+    backbone: Backbone,
+    grounding: Grounding | None,
+    gamma: float,
+    proposal: Proposal = "none",
 ) -> list[JointExample]:
     """Token examples of every logged step, for ``fit_joint``."""
 
@@ -87,6 +101,10 @@ def joint_examples(
             logged=state.logged,
             returns=state.transition.return_to_go,
             labels=() if state.labels is None else tuple(map(float, state.labels)),
+            proposals=tuple(
+                tuple(map(float, row))
+                for row in proposal_features(proposal, state.transition.candidates, state.actions)
+            ),
             reward=state.transition.reward,
             terminated=state.transition.terminated,
             next_prompt=()
@@ -124,7 +142,7 @@ class _Arrays:
         self.terminated.append(state.transition.terminated)
         self.tasks.append(state.transition.task)
 
-    def data(self, store: FeatureStore) -> CriticData:
+    def data(self, features: Rows) -> CriticData:
         most = max(map(len, self.rows))
         groups = np.full((len(self.rows), most), -1, dtype=np.int64)
         labels = np.full(groups.shape, np.nan)
@@ -134,7 +152,7 @@ class _Arrays:
                 labels[number, : len(rows)] = values
         logged = np.array(self.logged)
         return CriticData(
-            q_features=store,
+            q_features=features,
             q_rows=groups[np.arange(len(groups)), logged],
             returns=np.array(self.returns),
             rewards=np.array(self.rewards),

@@ -96,6 +96,20 @@ class FileRows:
         return buffer
 
 
+class JoinedRows:
+    """Rows of one matrix, picked by number, with columns of their own behind: (n, D) and (n, P) -> (n, D + P)."""
+
+    def __init__(self, rows: Rows, numbers: NDArray[np.int64], columns: NDArray[np.float32]) -> None:
+        self._rows, self._numbers, self._columns = as_rows(rows), numbers, columns
+        self.shape = (len(numbers), int(rows.shape[1]) + columns.shape[1])
+        self.dtype = np.dtype(np.float32)
+
+    def __getitem__(self, rows: Any, /) -> NDArray[Any]:
+        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
+        left = np.asarray(self._rows[self._numbers[wanted]], dtype=np.float32)
+        return np.concatenate([left, self._columns[wanted]], axis=1)
+
+
 def as_rows(matrix: Any) -> Rows:
     """``matrix`` for reading by rows: a memory map becomes ``FileRows``; a path must be a ``.npy`` file."""
     if isinstance(matrix, (str, Path)):
