@@ -87,7 +87,7 @@ class CriticOptions:
     layers: tuple[int, ...] = (-1,)  # hidden states that the heads read; several are joined
     pooling: str = "last"  # over the action's tokens; encoders: mean or cls
     grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
-    proposal: Proposal = "likelihood"  # what heads read of how the policy proposed: none, counts, likelihood
+    proposal: Proposal = "likelihood"  # heads also read the policy's log-probability; or none
     truncation: Truncation = "error"  # which end of a text too long for an encoder is cut: left or right
     aggregation: Aggregation = "min"  # over heads: min, mean, mean_std, soft_low
     pessimism: float = 1.0  # standard deviations taken off by mean_std

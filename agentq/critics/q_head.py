@@ -55,7 +55,7 @@ class QCriticConfig:
     method: Literal["shared", "one_by_one"] = "shared"
     truncation: Truncation = "error"  # which end of a text that is too long for an encoder is cut
     grounding: str = ""  # entry point of `agentq.groundings` or module:function; "": the action alone
-    proposal: Proposal = "none"  # what heads read besides of how a policy proposed: counts, likelihood
+    proposal: Proposal = "none"  # likelihood: heads also read the policy's log-probability
     #: How the heads were trained: objective and its settings, hash of the data.
     training: Mapping[str, Any] = field(default_factory=dict)
 

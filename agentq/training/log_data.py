@@ -13,7 +13,7 @@ from agentq.critics.groundings import Grounding, grounded_text
 from agentq.errors import TrainingError
 from agentq.features.extract import FeatureExtractor, Pair
 from agentq.features.log import Progress, extract_log
-from agentq.features.proposal import Proposal, proposal_features
+from agentq.features.proposal import Proposal, training_proposals
 from agentq.features.store import FeatureStore, RowNumbers
 from agentq.training.critic_data import CriticData
 from agentq.training.joint import JointExample
@@ -62,18 +62,18 @@ def critic_data(
     """Features of every candidate of a log (computed where ``store`` lacks them) and the arrays over them.
 
     ``episodes`` is read twice (a ``TrajectoryReader``). ``states`` is a store of the extractor's key
-    "states": needed by V heads, td and iql. ``proposal`` adds columns on how the policy proposed a candidate.
+    "states": needed by V heads, td and iql. ``proposal`` adds columns on how likely the policy found a candidate.
     Raises ``TrainingError`` for a log without steps.
     """
     found = extract_log(_candidate_pairs(episodes, gamma), extractor, store, progress)
     arrays = _Arrays()
     columns: list[NDArray[np.float32]] = []
     start = 0
-    for state in logged_states(episodes, gamma):
+    for number, state in enumerate(logged_states(episodes, gamma)):
         end = start + len(state.actions)
         # Features of one action in one state are shared by all steps that met it; how it was proposed is not.
         arrays.add(state, found.rows[start:end] if proposal == "none" else np.arange(start, end))
-        columns.append(proposal_features(proposal, state.transition.candidates, state.actions))
+        columns.append(training_proposals(proposal, state.transition.candidates, state.actions, number))
         start = end
     if not start:
         raise TrainingError("the log has no steps, so there is nothing to learn. Collect episodes first.")
@@ -103,7 +103,7 @@ def joint_examples(
             labels=() if state.labels is None else tuple(map(float, state.labels)),
             proposals=tuple(
                 tuple(map(float, row))
-                for row in proposal_features(proposal, state.transition.candidates, state.actions)
+                for row in training_proposals(proposal, state.transition.candidates, state.actions, number)
             ),
             reward=state.transition.reward,
             terminated=state.transition.terminated,
@@ -111,7 +111,7 @@ def joint_examples(
             if state.transition.next_messages is None
             else tuple(backbone.prompt_ids(state.transition.next_messages)),
         )
-        for state in logged_states(episodes, gamma)
+        for number, state in enumerate(logged_states(episodes, gamma))
     ]
 
 

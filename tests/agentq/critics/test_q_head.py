@@ -102,20 +102,22 @@ def test_shared_prefix_equals_one_sequence_each(backbone: Backbone) -> None:
 
 
 def test_heads_can_read_how_a_candidate_was_proposed(backbone: Backbone, tmp_path: Path) -> None:
-    heads = QHeads(32 + 3, HeadSettings(heads=2, hidden=(16,)))
+    heads = QHeads(32 + 2, HeadSettings(heads=2, hidden=(16,)))
     critic = QCritic(backbone, heads, QCriticConfig(proposal="likelihood"))
     liked = [
-        Candidate("click[b01]", "click[b01]", token_logprobs=(-0.1,), count=7),
-        Candidate("back", "back", token_logprobs=(-3.0,)),
+        Candidate("click[b01]", "click[b01]", token_logprobs=(-0.1,)),
+        Candidate("back", "back"),
         Candidate("?", None, "no bracket", token_logprobs=(-9.0,)),
     ]
     q = critic.score([(PAGE, liked), (OTHER, candidates(None))])
-    columns = torch.tensor([[math.log(7 / 9), -0.1, 0.0], [math.log(1 / 9), -3.0, -2.9]])
+    columns = torch.tensor([[-0.1, 1.0], [0.0, 0.0]])
     prompt, ids = backbone.prompt_ids(PAGE), [backbone.action_ids(a) for a in ("click[b01]", "back")]
     hidden = separate_features(backbone, [prompt], [ids], [-1], "last")[0]
     expected = heads.q_values(torch.cat([hidden, columns], dim=1)).amin(dim=0)
     np.testing.assert_allclose(q[0][:2], expected.detach().numpy(), atol=1e-5)
     assert q[0][2] == q[1][0] == -math.inf
+    alone = critic.score([(PAGE, [candidate]) for candidate in liked])
+    np.testing.assert_allclose(np.concatenate(alone), q[0], atol=1e-5)
     critic.save_pretrained(tmp_path / "critic")
     again = QCritic.from_pretrained(tmp_path / "critic", backbone).score([(PAGE, liked)])
     np.testing.assert_array_equal(again[0], q[0])

@@ -58,18 +58,20 @@ def make_examples(backbone: Backbone, count: int = 24) -> list[JointExample]:
 def test_heads_learn_from_proposals_and_the_critic_reads_them(tiny_model_folder: Path) -> None:
     backbone = load(tiny_model_folder)
     examples = [
-        replace(e, proposals=((-0.5,), (-1.5,)) if e.labels[0] else ((-1.5,), (-0.5,)))
+        replace(e, proposals=((-0.5, 1.0), (-1.5, 1.0)) if e.labels[0] else ((-1.5, 1.0), (-0.5, 1.0)))
         for e in make_examples(backbone)
     ]
     objective = ObjectiveSettings(label_weight=1.0, rank_weight=1.0)
-    config = QCriticConfig(proposal="counts")
+    config = QCriticConfig(proposal="likelihood")
     fit = fit_joint(backbone, examples, config, HEAD, objective, QUICK)
-    assert fit.critic.heads.inputs == backbone.hidden_size + 1
-    liked = [Candidate("buy", "buy", count=3), Candidate("leave", "leave", count=5)]
-    unliked = [replace(liked[0], count=5), replace(liked[1], count=3)]
+    assert fit.critic.heads.inputs == backbone.hidden_size + 2
+    liked, unliked = (
+        [Candidate(a, a, token_logprobs=(p,)) for a, p in zip(("buy", "leave"), odds, strict=True)]
+        for odds in ((-1.5, -0.5), (-0.5, -1.5))
+    )
     low, high = fit.critic.score([(page(2), liked), (page(2), unliked)])
     assert high[0] - high[1] > low[0] - low[1]
-    with pytest.raises(TrainingError, match=r"widths \[\] for 2 candidates, expected 1 columns"):
+    with pytest.raises(TrainingError, match=r"widths \[\] for 2 candidates, expected 2 columns"):
         fit_joint(backbone, make_examples(backbone), config, HEAD, objective, QUICK)
 
 

@@ -81,28 +81,28 @@ def log(tmp_path: Path) -> TrajectoryReader:
 
 
 def test_proposals_stand_behind_the_hidden_states(backbone: Backbone, tmp_path: Path) -> None:
-    other = Trajectory("t2", 0, (step("0", [replace(A, count=3), B], 0, 1.0, terminated=True),))
+    liked = [replace(A, token_ids=(1,), token_logprobs=(-0.5,)), B]
+    other = Trajectory("t2", 0, (step("0", liked, 0, 1.0, terminated=True),))
     log = logged(tmp_path / "log", BOUGHT, CUT, other)  # twice (page 0, a): proposed otherwise each time
     extractor = FeatureExtractor(backbone)
     with FeatureStore(tmp_path / "features", extractor.key()) as store:
         plain = critic_data(log, extractor, store, 0.5)
-        data = critic_data(log, extractor, store, 0.5, proposal="counts")
+        data = critic_data(log, extractor, store, 0.5, proposal="likelihood")
         assert plain.group_rows is not None
         assert data.group_rows is not None
         width = int(plain.q_features.shape[1])
-        assert tuple(data.q_features.shape) == (9, width + 1)
+        assert tuple(data.q_features.shape) == (9, width + 2)
         present = data.group_rows >= 0
         np.testing.assert_array_equal(present, plain.group_rows >= 0)
         found = data.q_features[data.group_rows[present]]
         np.testing.assert_array_equal(found[:, :width], plain.q_features[plain.group_rows[present]])
-        shares = [1 / 3, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1 / 3, 1, 3 / 4, 1 / 4]
-        np.testing.assert_allclose(np.exp(found[:, width]), shares, rtol=1e-6)
+        np.testing.assert_array_equal(found[:, width:], [[0, 0]] * 7 + [[-0.5, 1], [0, 0]])
         taken = data.q_features[data.q_rows]
         np.testing.assert_array_equal(taken[:, :width], plain.q_features[plain.q_rows])
         assert data.digest != plain.digest
-    examples = joint_examples(log, backbone, None, 0.5, "counts")
+    examples = joint_examples(log, backbone, None, 0.5, "likelihood")
     assert [len(example.proposals) for example in examples] == [2, 2, 2, 1, 2]
-    np.testing.assert_allclose(examples[4].proposals, np.log([[3 / 4], [1 / 4]]), rtol=1e-6)
+    assert examples[4].proposals == ((-0.5, 1.0), (0.0, 0.0))
 
 
 def test_states_hold_the_distinct_actions_and_the_one_taken(log: TrajectoryReader) -> None:
