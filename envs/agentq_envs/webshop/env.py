@@ -228,9 +228,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self._truncated = snapshot.truncated
         return self._history.text(), self._info()
 
-    def lookahead(
-        self, actions: Sequence[str], gamma: float = GAMMA, *, leaving: float = 1.0
-    ) -> list[float]:
+    def lookahead(self, actions: Sequence[str], gamma: float = GAMMA, *, leaving: float = 1.0) -> list[float]:
         """Value of each action when the rest is played as well as possible (privileged: reads the goal).
 
         Discounted with ``gamma`` per step, limited to the steps that are left; 0 after the end. With
