@@ -46,7 +46,6 @@ class Config:
     grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
     keep: float = 0.25  # share of a session's states that is learnt
     gamma: float = 0.9  # discount of values per step
-    leaving: float = 0.0  # of values: 1 forgives opening a wrong product, 0 makes it cost all that it can
     value_weight: float = 1.0  # in the loss; the other questions have question_weight each
     question_weight: float = 0.2
     epochs: int = 1
@@ -109,9 +108,7 @@ def replayed(
     """Sessions of mixed quality with several actions of a state tried from its snapshot."""
     from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
 
-    settings = DemonstrationSettings(
-        1, config.alternatives, config.keep, gamma=config.gamma, leaving=config.leaving
-    )
+    settings = DemonstrationSettings(1, config.alternatives, config.keep, gamma=config.gamma)
     for task, session in zip(tasks, play_all(env, tasks, config.seed, settings), strict=True):
         goal = env.server.goals[env.server.goal_index(task)]
         for step in session.steps:

@@ -21,7 +21,7 @@ class Alternative:
     """An action of a state, what follows it, and its value."""
 
     action: str
-    value: float  # discounted return when the rest is played as well as the settings say, 0..1
+    value: float  # discounted return when the rest is played as well as possible, 0..1
     page: str  # kind of the page that follows
     text: str  # prompt of the page that follows
     changed: bool  # whether the action changed anything
@@ -56,7 +56,6 @@ class DemonstrationSettings:
     keep: float = 1.0  # share of the steps that is kept, drawn at random: more different goals
     most_steps: int | None = None  # stop a session after so many; a session of one is a search, always kept
     gamma: float = 0.9  # discount of values per step
-    leaving: float = 1.0  # of values: what still counts once a product is opened, see ``Lookahead``
     browsers: float = 0.25  # share of the shoppers that look around and hardly ever buy
 
 
@@ -101,7 +100,7 @@ def _step(
     alternatives: tuple[Alternative, ...] = ()
     if settings.alternatives:
         actions = _other_actions(env, action, settings.alternatives, shopper.rng)
-        alternatives = _tried(env, actions, settings)
+        alternatives = _tried(env, actions, settings.gamma)
     return DemonstrationStep(tuple(messages), action, draws, alternatives)
 
 
@@ -116,11 +115,9 @@ def _other_actions(env: WebShopEnv, taken: str, count: int, rng: random.Random) 
     return list(found)
 
 
-def _tried(
-    env: WebShopEnv, actions: Sequence[str], settings: DemonstrationSettings
-) -> tuple[Alternative, ...]:
+def _tried(env: WebShopEnv, actions: Sequence[str], gamma: float) -> tuple[Alternative, ...]:
     """Take every action from a snapshot: what follows at once, and its exact value."""
-    values = env.lookahead(actions, settings.gamma, leaving=settings.leaving)
+    values = env.lookahead(actions, gamma)
     start = env.snapshot()
     found: list[Alternative] = []
     for action, value in zip(actions, values, strict=True):

@@ -228,19 +228,17 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self._truncated = snapshot.truncated
         return self._history.text(), self._info()
 
-    def lookahead(self, actions: Sequence[str], gamma: float = GAMMA, *, leaving: float = 1.0) -> list[float]:
+    def lookahead(self, actions: Sequence[str], gamma: float = GAMMA) -> list[float]:
         """Value of each action when the rest is played as well as possible (privileged: reads the goal).
 
-        Discounted with ``gamma`` per step, limited to the steps that are left; 0 after the end. With
-        ``leaving`` below 1 a later change of mind about an opened product counts for so much less. The
+        Discounted with ``gamma`` per step, limited to the steps that are left; 0 after the end. The
         state of the episode is not changed.
         """
         if self._ended:
             return [0.0] * len(actions)
         known = self._lookahead
-        wanted = (gamma, leaving)
-        if known is None or known.goal is not self.goal or (known.gamma, known.leaving) != wanted:
-            self._lookahead = known = Lookahead(self.server, self.goal, gamma, leaving)
+        if known is None or known.goal is not self.goal or known.gamma != gamma:
+            self._lookahead = known = Lookahead(self.server, self.goal, gamma)
         return known.action_values(self.session, actions, self.steps_left)
 
     def expert_action(self) -> str:

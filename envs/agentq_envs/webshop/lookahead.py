@@ -26,17 +26,11 @@ _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass
 class Lookahead:
-    """Optimal values for one goal; caches what each product and query can still bring.
-
-    ``leaving`` is the share of what can be had elsewhere that counts on a product's page: 1 is the optimal
-    shopper, who notices a wrong product and goes back; 0 is one who buys what they opened. An agent that
-    overlooks things lies between, and optimal values hide most of what a wrong choice costs it.
-    """
+    """Optimal values for one goal; caches what each product and query can still bring."""
 
     server: WebShopServer
     goal: Goal
     gamma: float = GAMMA
-    leaving: float = 1.0
     _best: dict[_Key, list[float]] = field(default_factory=dict[_Key, list[float]])
     _rankings: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
@@ -64,7 +58,7 @@ class Lookahead:
         here = self.gamma**to_item * self._item(str(session.asin), session.options, steps - to_item)
         back = to_item + 1
         there = self.gamma**back * self._results(found, page, steps - back)
-        return max(here, self.leaving * max(anew, there))
+        return max(anew, here, there)
 
     def _search(self, steps: int) -> float:
         queries = goal_queries(self.server, self.goal)
