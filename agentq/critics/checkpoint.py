@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -233,6 +234,8 @@ def _with_adapter(backbone: Backbone, folder: Path) -> Backbone:
 
 def _adapter(backbone: Backbone) -> Any:
     """The model as a peft model, or None when no adapter is attached."""
+    if "peft" not in sys.modules:  # then nothing can be one; the import costs seconds and loads bitsandbytes
+        return None
     from peft import PeftModel
 
     return backbone.model if isinstance(backbone.model, PeftModel) else None
