@@ -43,7 +43,6 @@ class Config:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
     sessions: int = 4500  # replayed in all
     alternatives: int = 6  # distinct actions tried per state
-    grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
     keep: float = 0.25  # share of a session's states that is learnt
     gamma: float = 0.9  # discount of values per step
     value_weight: float = 1.0  # in the loss; the other questions have question_weight each
@@ -72,12 +71,12 @@ def main() -> None:
     print(f"{len(examples)} states with tried actions after {time.time() - began:.0f} s", flush=True)
 
     held = list(validation_states(config))
-    before = explained(backbone, held, config)
+    before = explained(backbone, held)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
     backbone.save_pretrained(folder)
     (folder / "training.yaml").write_text(to_yaml(config))
-    measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held, config)
+    measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held)
     write_card(folder, config, fit, measured, len(examples))
     print(json.dumps(measured, indent=2), flush=True)
 
@@ -117,14 +116,14 @@ def replayed(
 
 def example(backbone: Backbone, goal: Goal, step: DemonstrationStep, config: Config) -> BranchingExample:
     """The prompt with one branch per tried action: action and its line, then the answers that are learnt."""
-    from agentq.critics.groundings import grounded_text, resolve_grounding
+    from agentq.critics.groundings import grounded_text
+    from agentq.features.grounding import quoted_line
     from agentq.training.branching import Branch, BranchingExample
     from agentq_envs.webshop.questions import answers
 
-    grounding = resolve_grounding(config.grounding)
     branches: list[Branch] = []
     for tried in step.alternatives:
-        read = backbone.action_ids(grounded_text(step.messages, tried.action, grounding))
+        read = backbone.action_ids(grounded_text(step.messages, tried.action, quoted_line))
         ids, weights = list(read), [0.0] * len(read)
         rng = random.Random(f"{step.messages} {tried.action}")
         for number, answer in enumerate(answers(goal, tried, rng)):
@@ -157,9 +156,7 @@ def learn(backbone: Backbone, examples: Sequence[BranchingExample], config: Conf
     )
 
 
-def explained(
-    backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep]], config: Config
-) -> dict[str, float]:
+def explained(backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep]]) -> dict[str, float]:
     """How well the expected value digit fits the values of tried actions, overall and within states."""
     import numpy as np
 
@@ -169,7 +166,7 @@ def explained(
     q, labels = np.full((len(states), most), -np.inf), np.full((len(states), most), np.nan)
     for row, (_, step) in enumerate(states):
         count = len(step.alternatives)
-        q[row, :count] = expected_values(backbone, step, config)
+        q[row, :count] = expected_values(backbone, step)
         labels[row, :count] = [tried.value for tried in step.alternatives]
     known = ~np.isnan(labels)
     return {
@@ -179,16 +176,16 @@ def explained(
     }
 
 
-def expected_values(backbone: Backbone, step: DemonstrationStep, config: Config) -> FloatArray:
+def expected_values(backbone: Backbone, step: DemonstrationStep) -> FloatArray:
     """(N,) mean of the predicted digit behind every tried action, as a value in [0, 1]."""
     import torch
 
-    from agentq.critics.groundings import grounded_text, resolve_grounding
+    from agentq.critics.groundings import grounded_text
+    from agentq.features.grounding import quoted_line
     from agentq.scoring.shared_prefix import score_features
     from agentq_envs.webshop.questions import VALUE_LEVELS
 
-    grounding = resolve_grounding(config.grounding)
-    texts = [grounded_text(step.messages, tried.action, grounding) for tried in step.alternatives]
+    texts = [grounded_text(step.messages, tried.action, quoted_line) for tried in step.alternatives]
     digits = [
         backbone.tokenizer(str(i), add_special_tokens=False)["input_ids"][0] for i in range(VALUE_LEVELS)
     ]

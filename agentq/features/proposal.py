@@ -22,7 +22,7 @@ from agentq.types import Candidate
 Proposal = Literal["none", "likelihood"]
 _WIDTHS = {"none": 0, "likelihood": 2}
 _FLOOR = -10.0  # nats; below, a proposal is just unlikely, and long free text would set the scale
-_UNKNOWN_EVERY = 10  # steps; see ``training_proposals``
+_UNKNOWN_EVERY = 10  # steps; fixed rather than drawn, so that a resumed training sees the same data
 
 
 def proposal_width(kind: Proposal) -> int:

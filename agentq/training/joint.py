@@ -275,8 +275,8 @@ def usable_examples(
                 f"{example.logged}, {len(example.labels)} labels. Expected a prompt, the logged action among "
                 "the candidates, and one label per candidate or none."
             )
-        columns = [len(row) for row in example.proposals] if proposal_columns else []
-        if columns != [proposal_columns] * (count if proposal_columns else 0):
+        columns = [len(row) for row in example.proposals]
+        if (columns or [0] * count) != [proposal_columns] * count:
             raise TrainingError(
                 f"example {number}: proposals of widths {columns} for {count} candidates, expected "
                 f"{proposal_columns} columns each. Make the examples with the critic's own `proposal`."
