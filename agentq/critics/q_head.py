@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,6 +195,12 @@ class QCritic:
             for c in candidates
         )
         proposals = proposal_features(self.config.proposal, candidates, list(distinct))
+        if proposals.size and not proposals[:, 1].all():
+            warnings.warn(  # one text for all states, so that Python shows it once
+                "candidates without log-probabilities, which this critic learnt to read; its "
+                'choices are worse without. Keep token_logprobs in the policy, or train with proposal="none".',
+                stacklevel=4,
+            )
         return _Request(number, messages, list(distinct), column, reasons, proposals)
 
     def _text_features(self, batch_tokens: int) -> FeatureExtractor:

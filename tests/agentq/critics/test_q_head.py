@@ -109,7 +109,8 @@ def test_heads_can_read_how_a_candidate_was_proposed(backbone: Backbone, tmp_pat
         Candidate("back", "back"),
         Candidate("?", None, "no bracket", token_logprobs=(-9.0,)),
     ]
-    q = critic.score([(PAGE, liked), (OTHER, candidates(None))])
+    with pytest.warns(UserWarning, match="candidates without log-probabilities"):
+        q = critic.score([(PAGE, liked), (OTHER, candidates(None))])
     columns = torch.tensor([[-0.1, 1.0], [0.0, 0.0]])
     prompt, ids = backbone.prompt_ids(PAGE), [backbone.action_ids(a) for a in ("click[b01]", "back")]
     hidden = separate_features(backbone, [prompt], [ids], [-1], "last")[0]
