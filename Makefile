@@ -6,7 +6,8 @@ ARGS   ?=
 
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
-LAUNCH  := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
+LAUNCH  := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+           --num_cpu_threads_per_process $(shell getconf _NPROCESSORS_ONLN)
 
 .PHONY: help install demo test lint type wheel-test benchmark clean
 

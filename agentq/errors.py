@@ -12,6 +12,7 @@ AgentQError
 ├── LogError             a trajectory log is unreadable, locked, or from a newer version
 ├── TrainingError        training cannot go on (loss not finite, nothing to train on, bad resume)
 ├── DataError            an input data file is broken or incomplete
+├── InfrastructureError  a server or device that an episode needs cannot be reached; it may be tried again
 ├── TaskError            a task id or panel is unknown or does not match its hash
 ├── ActionError          an environment was given an action of the wrong type, or none is expected
 └── EvaluationError      results are missing or cannot be compared
@@ -77,6 +78,10 @@ class TaskError(AgentQError, KeyError):
 
 class ActionError(AgentQError, TypeError):
     """An environment was given an action that is no text, or an action outside an episode."""
+
+
+class InfrastructureError(AgentQError):
+    """A server or device that an episode needs cannot be reached; nothing is wrong with the agent."""
 
 
 class EvaluationError(AgentQError):

@@ -43,7 +43,7 @@ from torch.utils.data import default_collate
 from agentq.objectives.critic_step import StepSettings, TransitionBatch, critic_step
 from agentq.objectives.polyak import target_copy
 from agentq.objectives.wide_linear import WideLinear
-from agentq_eval.figures import Figure, print_figures, rounds_in_time
+from agentq_eval.reports.figures import Figure, print_figures, rounds_in_time
 
 IMAGE, CANDIDATE, TEXT, K = 2816, 4096, 64, 16  # stacked screenshots, VLM vector, text vector, candidates
 TRANSITIONS, MICRO, ACCUMULATION = 256, 32, 4

@@ -24,7 +24,7 @@ from agentq.backbones.tiny import TinySettings, new_backbone, train_tokenizer
 from agentq.features import FeatureExtractor, FeatureStore, extract_log
 from agentq.features.batches import evaluating, length_batches
 from agentq.features.extract import Pair, decoder_of
-from agentq_eval.figures import Figure, print_figures, rounds_in_time
+from agentq_eval.reports.figures import Figure, print_figures, rounds_in_time
 
 SECONDS = 140.0  # rounds that would end later are left out
 TARGET = 0.85  # of the plain forward's tokens per second

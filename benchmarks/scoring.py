@@ -19,7 +19,7 @@ from torch import Tensor
 
 from agentq.backbones import Backbone, BackboneConfig
 from agentq.scoring import one_by_one, score_features
-from agentq_eval.figures import Figure, print_figures, rounds_in_time
+from agentq_eval.reports.figures import Figure, print_figures, rounds_in_time
 
 TARGET_SHARE = 0.8  # of the bound
 SECONDS = 100.0  # rounds that would end later are left out

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from agentq_eval.figures import Figure, print_figures
+from agentq_eval.reports.figures import Figure, print_figures
 
 DIMS = 256
 BATCH = 256

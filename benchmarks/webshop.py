@@ -24,7 +24,7 @@ import gymnasium
 import agentq_envs  # noqa: F401 - registers the environment
 from agentq_envs.webshop.env import WebShopEnv
 from agentq_envs.webshop.loading import forget_servers
-from agentq_eval.figures import Figure, print_figures
+from agentq_eval.reports.figures import Figure, print_figures
 
 # Measured once on a 2-core machine shared with other jobs; its better (lighter load) figures.
 OFFICIAL = "{} of the official text environment with real pyserini search, 1,000 products, same harness"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agentq_envs.webshop.search.index import SearchIndex, document_text
-from agentq_eval.figures import Figure, print_figures
+from agentq_eval.reports.figures import Figure, print_figures
 
 # Measured once on a 2-core machine shared with other jobs, 1,000 products: the official engine's warm search
 # call, and a plain Python BM25 that builds its index in memory.

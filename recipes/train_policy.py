@@ -226,7 +226,8 @@ def validate(backbone: Backbone, config: Config) -> dict[str, float]:
     from agentq.selectors.first import First
     from agentq_envs.webshop.env import WebShopEnv
     from agentq_envs.webshop.shops import panel_tasks, shop_env
-    from agentq_eval.rollouts import AgentDecider, Episode, run_episodes
+    from agentq_eval.rollouts import Episode, run_episodes
+    from agentq_eval.running.deciders import AgentDecider
 
     shared = shop_env(config.shop).server
     tasks = panel_tasks(config.shop, shared, "validation")[: config.validation_episodes]

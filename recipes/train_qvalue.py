@@ -20,14 +20,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from accelerate import PartialState
 
 from agentq.agent import Agent
 from agentq.backbones import Backbone, BackboneConfig, LoraSettings, load_backbone
 from agentq.backbones.config import Dtype, Kind, Quantization
-from agentq.config import load_config, to_dict, to_yaml
+from agentq.config import load_config, to_yaml
 from agentq.critics.groundings import resolve_grounding
 from agentq.critics.heads import HeadSettings
 from agentq.critics.q_head import QCritic, QCriticConfig
@@ -37,7 +37,6 @@ from agentq.features.encoder import Truncation
 from agentq.features.proposal import Proposal
 from agentq.objectives.aggregation import Aggregation
 from agentq.policies.huggingface import HuggingFacePolicy
-from agentq.provenance import collect_provenance
 from agentq.selectors.best_of_n import BestOfN
 from agentq.selectors.first import First
 from agentq.training.critic import fit_heads
@@ -49,13 +48,18 @@ from agentq.trajectories.reader import Episode as LoggedEpisode
 from agentq.trajectories.reader import TrajectoryReader
 from agentq.trajectories.writer import TrajectoryWriter
 from agentq_envs.webshop.env import WebShopEnv
+from agentq_envs.webshop.panels import Panel, panel_names
 from agentq_envs.webshop.prompt import compact_prompt, observation_prompt
 from agentq_envs.webshop.shops import ShopSettings, panel_tasks, shop_panel
-from agentq_eval.arms import ArmSettings, build_arms, run_arm
+from agentq_eval.arms import ArmSettings, value_arms, value_deciders
 from agentq_eval.collection import LabelSettings, collect
-from agentq_eval.episodes import ARMS, EpisodeResult
-from agentq_eval.report import Report, ReportSettings, write_report
-from agentq_eval.rollouts import AgentDecider, Episode
+from agentq_eval.episodes import ARMS
+from agentq_eval.reports import Report
+from agentq_eval.reports.summary import summary
+from agentq_eval.rollouts import Episode
+from agentq_eval.running.deciders import AgentDecider
+from agentq_eval.running.run import RunSettings, run
+from agentq_eval.suites.suite import CriticSpec, EnvironmentSpec, PanelSpec, PolicySpec, Roles, Suite
 
 T = TypeVar("T")
 
@@ -109,7 +113,10 @@ class CriticOptions:
 class CollectOptions:
     """How the log is made, unless --log names one."""
 
-    episodes: int = 600  # one per training task, in each round
+    split: Literal["train", "validation"] = (
+        "train"  # validation: tasks that the policy has not learnt by heart
+    )
+    episodes: int = 600  # one per task, in each round
     rounds: int = 1  # from the second on, the critic of the round before chooses: it meets its own mistakes
     n: int = 8  # candidates per state
     labels: LabelSettings = field(default_factory=lambda: LabelSettings("lookahead"))
@@ -174,10 +181,10 @@ def main() -> None:
     if not state.is_main_process:
         return
     critic.save_pretrained(config.folder / "critic")
-    results = timed(seconds, "evaluate", lambda: list(evaluated(config, make_env, backbone, critic)))
-    settings = ReportSettings(required=config.test.arms)
-    report = write_report(results, config.folder, metadata(config, seconds, critic, make_env()), settings)
-    print(summary(report, config.folder), flush=True)
+    report = timed(seconds, "evaluate", partial(evaluated, config, make_env, backbone, critic))
+    print(summary(report), flush=True)
+    print(f"seconds: {', '.join(f'{name} {value:.0f}' for name, value in seconds.items())}")
+    print(f"report: {os.path.relpath(config.folder / 'report.html')}")
 
 
 def check(config: Config) -> None:
@@ -192,6 +199,11 @@ def check(config: Config) -> None:
                 f"--policy.temperature 0 makes {value} equal candidates (--{name} {value}). Set a temperature "
                 "above 0; greedy decoding is measured as an arm of its own."
             )
+    if config.collect.split == config.test.split:
+        raise ConfigError(
+            f"--collect.split and --test.split are both {config.test.split!r}: the critic would be tested on the "
+            "tasks that it learns from. Use --test.split test."
+        )
     unlabelled = config.log is None and config.collect.labels.kind == "none"
     objective = config.critic.objective
     if unlabelled and (objective.label_weight or objective.rank_weight):
@@ -241,8 +253,8 @@ def logged(
     Without a critic the policy acts alone. With one the agent visits the states that its critic leads it
     to, so that the next critic also learns where this one errs (DAgger, Ross et al. 2011, arXiv 1011.0686).
     """
-    folder, options = config.folder / "log" / f"round-{number}", config.collect
-    tasks = list(panel_tasks(config.shop, make_env().server, "train"))
+    folder, options = config.folder / "collected" / f"round-{number}", config.collect
+    tasks = list(panel_tasks(config.shop, make_env().server, options.split))
     random.Random(options.seed).shuffle(tasks)
     places = range(number * options.episodes, (number + 1) * options.episodes)
     if number == 0:
@@ -301,7 +313,7 @@ def trained(config: Config, logs: Logs, policy: Backbone, number: int) -> QCriti
         examples = joint_examples(logs, backbone, grounding, options.gamma, options.proposal)
         fit = fit_joint(
             backbone, examples, reading, options.head, objective, options.training, options.joint,
-            directory=directory,
+            validation_share=options.validation_share, directory=directory,
         )  # fmt: skip
         return fit.critic
     extractor = FeatureExtractor(
@@ -334,44 +346,54 @@ def usable_objective(objective: ObjectiveSettings, logs: Logs) -> ObjectiveSetti
     return objective
 
 
-def evaluated(
-    config: Config, make_env: partial[WebShopEnv], backbone: Backbone, critic: QCritic
-) -> Iterator[EpisodeResult]:
-    """Every arm on the same held-out tasks and seeds."""
-    options = config.test
+def evaluated(config: Config, make_env: partial[WebShopEnv], backbone: Backbone, critic: QCritic) -> Report:
+    """Every arm on the same held-out tasks and seeds, through the evaluation harness; it resumes by itself."""
     policy = new_policy(config, backbone, config.policy.temperature)
     greedy = new_policy(config, backbone, 0.0)
-    sizes = (options.n,) if config.evaluation == "main" else tuple(sorted({2, 4, 8, 16, options.n}))
-    tasks = panel_tasks(config.shop, make_env().server, options.split)[: options.tasks]
-    episodes = [Episode(task, seed) for task in tasks for seed in range(options.seeds)]
+    suite = held_out(config, shop_panel(config.shop, make_env().server, config.test.split))
+    hashes = {"policy_weights": backbone.fingerprint, "policy_template": backbone.template_fingerprint}
 
     def tokens() -> int:
         return policy.statistics.computed_tokens + greedy.statistics.computed_tokens + critic.tokens
 
-    arms = build_arms(policy, greedy, critic, ArmSettings(sizes, options.softmax_temperature))
-    for arm in (arm for arm in arms if arm.name in options.arms):
-        began = time.perf_counter()
-        results = list(run_arm(arm, make_env, episodes, config.batch_size, tokens))
-        mean = sum(result.score for result in results) / len(results)
-        print(f"{arm.name} N={arm.n}: score {mean:.3f} ({time.perf_counter() - began:.0f} s)", flush=True)
-        yield from results
+    return run(
+        suite,
+        config.folder,
+        deciders=value_deciders(suite.arms, policy, greedy, critic),
+        make_env=make_env,
+        fingerprints={
+            f"{arm.name}@{n}": {**hashes, **({"critic": critic.fingerprint} if arm.critic else {})}
+            for arm in suite.arms
+            for n in arm.n
+        },
+        meter=tokens,
+        settings=RunSettings(slots=config.batch_size),
+    )
 
 
-def metadata(
-    config: Config, seconds: dict[str, float], critic: QCritic, env: WebShopEnv
-) -> dict[str, object]:
-    """What is stored with the numbers."""
-    panel = shop_panel(config.shop, env.server, config.test.split)
-    options = {key: value for key, value in to_dict(config).items() if key != "output"}
-    return {
-        "title": "Q-value guided choice on WebShop",
-        "configuration": options,
-        "seconds": {name: round(value, 1) for name, value in seconds.items()},
-        "critic": dict(critic.config.training),
-        "panel": {"name": panel.name, "hash": panel.hash, "first_tasks": config.test.tasks},
-        "noun_tagger": env.server.tagger.name,
-        "provenance": collect_provenance(),
-    }
+def held_out(config: Config, panel: Panel) -> Suite:
+    """The suite of this job: its panel, seeds and arms."""
+    options, policy = config.test, config.policy
+    sizes = (options.n,) if config.evaluation == "main" else tuple(sorted({2, 4, 8, 16, options.n}))
+    return Suite(
+        name=config.name,
+        title="Q-value guided choice on WebShop",
+        environment=EnvironmentSpec("agentq_envs:agentq/WebShop-v0", {"prompt": config.prompt}),
+        panel=PanelSpec(panel.name, hash=panel.hash, first=min(options.tasks, len(panel.tasks)))
+        if panel.name in panel_names()
+        else PanelSpec(tasks=panel.tasks[: options.tasks]),
+        policy=PolicySpec(
+            policy.model, policy.dtype, policy.quantization, policy.device, policy.temperature,
+            policy.top_p, policy.max_new_tokens, policy.restrict,
+        ),
+        critic=CriticSpec("critic"),
+        arms=value_arms(ArmSettings(sizes, options.softmax_temperature, options.arms)),
+        seeds=tuple(range(options.seeds)),
+        max_steps=config.max_steps,
+        gamma=config.critic.gamma,
+        labels="lookahead",
+        roles=Roles(main_n=options.n),
+    )  # fmt: skip
 
 
 def timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
@@ -380,27 +402,6 @@ def timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
     result = work()
     seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
     return result
-
-
-def summary(report: Report, folder: Path) -> str:
-    """The headline, for a terminal."""
-    gain, closed = report["gain"], report["oracle_gap_closed"]
-    lines = [
-        f"{name:10} score {arm['score']['mean']:.3f} [{arm['score']['low']:.3f}, {arm['score']['high']:.3f}]"
-        f"  success {arm['success']['rate']:.3f}"
-        for name, arm in report["arms"].items()
-    ]
-    lines.append(f"gain of best_of_n over {gain['base']}: {shares(gain, 'relative')}")
-    lines.append(f"oracle gap closed: {shares(closed, 'value')}")
-    lines.append(f"report: {os.path.relpath(folder / 'report.html')}")
-    return "\n".join(lines)
-
-
-def shares(estimate: dict[str, Any], key: str) -> str:
-    """A share with its interval in per cent; "undefined" where the base is 0 or there is no oracle."""
-    if estimate[key] is None:
-        return "undefined"
-    return f"{estimate[key]:.0%} [{estimate['low']:.0%}, {estimate['high']:.0%}]"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ class LoraSettings:
     alpha: int = 16  # scaling numerator; the update is alpha / r * B A
     dropout: float = 0.0
     target_modules: str = "all-linear"  # peft's spelling; a comma-separated list is accepted
+    seed: int = 0  # of the adapters' first weights
 
 
 @dataclass(frozen=True, slots=True)

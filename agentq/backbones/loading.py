@@ -76,12 +76,12 @@ def attach_lora(model: Any, settings: LoraSettings, quantized: bool = False) -> 
     targets: str | list[str] = settings.target_modules
     if targets != "all-linear":
         targets = [part.strip() for part in settings.target_modules.split(",") if part.strip()]
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=settings.r, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=targets
-        ),
+    config = LoraConfig(
+        r=settings.r, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=targets
     )
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        return get_peft_model(model, config)
 
 
 def _quantization_options(config: BackboneConfig) -> dict[str, Any]:

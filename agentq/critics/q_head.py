@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -133,6 +135,16 @@ class QCritic:
                 "Try float32 or bfloat16, or check the training."
             )
         return values
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the heads' weights, of how they read the backbone, and of the backbone's weights."""
+        digest = hashlib.sha256(self.backbone.fingerprint.encode())
+        reading = {name: value for name, value in asdict(self.config).items() if name != "training"}
+        digest.update(json.dumps(reading, sort_keys=True).encode())
+        for name, tensor in sorted(self.heads.state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Weights of the heads, and of the backbone where it learns too (LoRA adapters, full tuning)."""

@@ -124,7 +124,7 @@ class CriticData:
             raise TrainingError(
                 f"validation_share={share} needs the tasks of steps and groups (tasks, group_tasks)."
             )
-        held, group_held = _held_out(self.tasks, share, seed), _held_out(self.group_tasks or (), share, seed)
+        held, group_held = held_out(self.tasks, share, seed), held_out(self.group_tasks or (), share, seed)
         parts = [
             Split(np.flatnonzero(held == side), np.flatnonzero(group_held == side)) for side in (False, True)
         ]
@@ -198,7 +198,7 @@ def check_finite(features: NDArray[Any], rows: IndexArray, what: str) -> None:
         )
 
 
-def _held_out(tasks: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
+def held_out(tasks: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
     """Whether each entry belongs to a held-out task: by hash, so that more data moves no task."""
     verdict: dict[str, bool] = {}
     for task in tasks:

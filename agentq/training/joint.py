@@ -19,7 +19,7 @@ from agentq.critics.heads import HeadSettings, QHeads
 from agentq.critics.q_head import QCritic, QCriticConfig
 from agentq.errors import TrainingError
 from agentq.features.proposal import proposal_width
-from agentq.training.critic_data import HeadBatch
+from agentq.training.critic_data import HeadBatch, held_out
 from agentq.training.critic_metrics import explained_variance, gap_closed, rank_correlation
 from agentq.training.head_loss import HeadLoss, ObjectiveSettings
 from agentq.training.loop import TrainingResult, train
@@ -42,6 +42,7 @@ class JointExample:
     reward: float = 0.0
     terminated: bool = False
     next_prompt: tuple[int, ...] = ()  # empty: unknown, or after the end
+    task: str = ""  # validation holds out whole tasks
 
     @property
     def length(self) -> int:
@@ -77,6 +78,7 @@ def fit_joint(
     joint: JointSettings | None = None,
     *,
     validation: Sequence[JointExample] = (),
+    validation_share: float = 0.0,
     monitor: str = "auto",
     directory: Path | None = None,
 ) -> JointFit:
@@ -84,6 +86,7 @@ def fit_joint(
 
     The same objectives as ``fit_heads``; candidates of a state are the group of its ranking terms, and
     the slow copy is one of the heads alone (features of targets come from the current backbone).
+    ``validation_share`` holds out that share of the tasks where no ``validation`` examples are given.
     Raises ``TrainingError`` for unusable examples or a backbone with nothing to train.
     """
     config, head, objective = (
@@ -101,6 +104,8 @@ def fit_joint(
             f"backbone {backbone.config.name!r} is frozen. Load it with LoRA settings, set full=True, or use "
             "fit_heads."
         )
+    if validation_share and not validation:
+        examples, validation = by_task(examples, validation_share, training.seed)
     examples = usable_examples(examples, objective, proposal_width(config.proposal))
     width = backbone.hidden_size * len(config.layers)
     loss = HeadLoss(QHeads(width + proposal_width(config.proposal), head, width), objective)
@@ -130,6 +135,25 @@ def fit_joint(
     record = {"objective": asdict(objective), "joint": asdict(joint), "data_hash": examples_digest(examples)}
     critic = QCritic(backbone, loss.heads, replace(config, training={**config.training, **record}))
     return JointFit(critic, result, metrics)
+
+
+def by_task(
+    examples: Sequence[JointExample], share: float, seed: int
+) -> tuple[list[JointExample], list[JointExample]]:
+    """Training and validation examples; a task is in one of them only, as in ``CriticData.split``.
+
+    Raises ``TrainingError`` when a part would be empty.
+    """
+    held = held_out([example.task for example in examples], share, seed)
+    parts: tuple[list[JointExample], list[JointExample]] = ([], [])
+    for example, aside in zip(examples, held, strict=True):
+        parts[int(aside)].append(example)
+    if not all(parts):
+        raise TrainingError(
+            f"validation_share={share} of {len({example.task for example in examples})} tasks leaves a part "
+            "empty. Collect more tasks or change the share."
+        )
+    return parts
 
 
 class JointLoss(nn.Module):

@@ -110,6 +110,7 @@ def joint_examples(
             next_prompt=()
             if state.transition.next_messages is None
             else tuple(backbone.prompt_ids(state.transition.next_messages)),
+            task=state.transition.task,
         )
         for number, state in enumerate(logged_states(episodes, gamma))
     ]

@@ -9,6 +9,9 @@ from agentq.errors import LogError
 from agentq.trajectories.reader import Episode
 from agentq.types import Candidate, FloatArray, Messages, Step, Trajectory
 
+#: Flag of a logged decision that was made offline: what came back answers another action.
+NOT_EXECUTED = "not_executed"
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:
@@ -53,8 +56,8 @@ class Transition:
 def transitions(episodes: Iterable[Episode], gamma: float = 1.0) -> Iterator[Transition]:
     """Stream the transitions of ``episodes`` (e.g. a ``TrajectoryReader``), returns discounted by gamma.
 
-    Raises ``LogError`` for gamma outside [0, 1] or an episode that goes on after a terminated or truncated
-    step.
+    Raises ``LogError`` for gamma outside [0, 1], an episode that goes on after a terminated or truncated
+    step, or a decision that was never executed.
     """
     if not 0.0 <= gamma <= 1.0:
         raise LogError(f"gamma={gamma} is no discount. Expected a number from 0 to 1.")
@@ -74,6 +77,11 @@ def _of_episode(name: str, trajectory: Trajectory, gamma: float) -> Iterator[Tra
                 "Start a new trajectory at every reset."
             )
         decision = step.decision
+        if NOT_EXECUTED in decision.flags:
+            raise LogError(
+                f"episode {name!r}, step {index}: its action was chosen afterwards and never executed, so the "
+                "reward belongs to another one. Learn from the log that was rescored."
+            )
         yield Transition(
             episode=name,
             step=index,

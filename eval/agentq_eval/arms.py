@@ -2,95 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from agentq.agent import Agent
 from agentq.critics.base import Critic
 from agentq.policies.base import Policy
-from agentq.selectors.base import Selector
 from agentq.selectors.best_of_n import BestOfN
-from agentq.selectors.first import First
-from agentq.selectors.majority import MajorityVote
-from agentq.selectors.softmax import Softmax
-from agentq.types import Trajectory
-from agentq_eval.episodes import EpisodeResult
-from agentq_eval.rollouts import AgentDecider, Decider, Episode, Meter, OracleDecider, run_episodes
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A named way to choose among n candidates."""
-
-    name: str
-    n: int
-    decider: Decider
+from agentq.selectors.registry import load_selector
+from agentq_eval.episodes import ARMS
+from agentq_eval.running.deciders import AgentDecider, Decider, OracleDecider
+from agentq_eval.suites.suite import ORACLE, ArmSpec
 
 
 @dataclass(frozen=True, slots=True)
 class ArmSettings:
-    """Which arms to build."""
+    """Which arms to compare."""
 
     candidates: Sequence[int] = (8,)  # every N of the curve
     softmax_temperature: float = 0.1  # in units of the values' spread within a state
+    names: Sequence[str] = ARMS
 
 
-def build_arms(
-    policy: Policy, greedy: Policy, critic: Critic, settings: ArmSettings | None = None
-) -> list[Arm]:
+def value_arms(settings: ArmSettings | None = None) -> tuple[ArmSpec, ...]:
     """One sample, greedy, majority, best-of-N by Q, ROVER softmax by Q, and the exact-lookahead oracle.
 
-    ``greedy`` is the same model at temperature 0. Arms that need candidates appear once for every N;
-    with N = 1 they all equal one sample, so only N > 1 is built.
+    Arms that need candidates have every N above 1; with one candidate they all equal one sample.
     """
     settings = settings or ArmSettings()
-    softmax = Softmax(temperature=settings.softmax_temperature, scale="std")
-
-    def agent(selector: Selector, n: int, values: Critic | None = None, by: Policy = policy) -> Decider:
-        return AgentDecider(Agent(by, selector, values, n, on_invalid="execute"))
-
-    arms = [Arm("sampled", 1, agent(First(), 1)), Arm("greedy", 1, agent(First(), 1, by=greedy))]
-    for n in settings.candidates:
-        if n == 1:
-            continue
+    sizes = tuple(n for n in settings.candidates if n > 1)
+    softmax = {"temperature": settings.softmax_temperature, "scale": "std"}
+    arms = [ArmSpec("sampled", n=(1,)), ArmSpec("greedy", n=(1,), temperature=0.0)]
+    if sizes:
         arms += [
-            Arm("majority", n, agent(MajorityVote(), n)),
-            Arm("best_of_n", n, agent(BestOfN(), n, critic)),
-            Arm("softmax", n, agent(softmax, n, critic)),
-            Arm("oracle", n, OracleDecider(policy, BestOfN(), n)),
+            ArmSpec("majority", "majority", n=sizes),
+            ArmSpec("best_of_n", "best_of_n", n=sizes, critic=True),
+            ArmSpec("softmax", "softmax", softmax, n=sizes, critic=True),
+            ArmSpec("oracle", ORACLE, n=sizes),
         ]
-    return arms
+    return tuple(arm for arm in arms if arm.name in settings.names)
 
 
-def run_arm(
-    arm: Arm,
-    make_env: Callable[[], Any],
-    episodes: Iterable[Episode],
-    batch_size: int = 64,
-    meter: Meter | None = None,
-) -> Iterator[EpisodeResult]:
-    """Play all episodes of one arm; ``meter`` counts the tokens that went through models."""
-    played = run_episodes(
-        make_env, episodes, arm.decider, batch_size, meter=meter, metadata={"arm": arm.name, "n": arm.n}
-    )
-    for trajectory in played:
-        yield episode_result(arm, trajectory)
-
-
-def episode_result(arm: Arm, trajectory: Trajectory) -> EpisodeResult:
-    """What a report keeps of an episode."""
-    steps = trajectory.steps
-    return EpisodeResult(
-        arm=arm.name,
-        n=arm.n,
-        task=trajectory.task,
-        seed=trajectory.seed,
-        score=trajectory.score,
-        success=trajectory.success,
-        steps=len(steps),
-        seconds=sum(step.timings.get("decide", 0.0) for step in steps),
-        tokens=round(sum(step.timings.get("tokens", 0.0) for step in steps)),
-        decisions=len(steps),
-        outcome="finished" if steps[-1].terminated else "truncated",
-    )
+def value_deciders(
+    arms: Sequence[ArmSpec], policy: Policy, greedy: Policy, critic: Critic
+) -> Mapping[str, Decider]:
+    """The arms with live parts, by arm key; ``greedy`` is the same model at temperature 0."""
+    deciders: dict[str, Decider] = {}
+    for arm in arms:
+        proposer = greedy if arm.temperature == 0 else policy
+        for n in arm.n:
+            if arm.selector == ORACLE:
+                deciders[f"{arm.name}@{n}"] = OracleDecider(proposer, BestOfN(), n)
+                continue
+            selector = load_selector(arm.selector, **arm.options)
+            agent = Agent(proposer, selector, critic if arm.critic else None, n, on_invalid="execute")
+            deciders[f"{arm.name}@{n}"] = AgentDecider(agent)
+    return deciders

@@ -14,7 +14,8 @@ from agentq.trajectories.writer import TrajectoryWriter
 from agentq.types import Decision, FloatArray, Trajectory
 from agentq_envs.continuations import ContinuationSettings, continuation_returns
 from agentq_eval.continuations import Start, continued_returns
-from agentq_eval.rollouts import Decider, Episode, run_episodes
+from agentq_eval.rollouts import Episode, run_episodes
+from agentq_eval.running.deciders import Decider
 
 #: none: logged returns alone; policy: the collecting policy plays on; expert: the environment's
 #: ``expert_action()`` does; lookahead: exact values of the environment's ``lookahead(actions, gamma)``.

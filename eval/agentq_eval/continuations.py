@@ -14,7 +14,7 @@ import numpy as np
 
 from agentq.agent import decision_seed
 from agentq.types import FloatArray
-from agentq_eval.rollouts import Decider, View
+from agentq_eval.running.deciders import Decider, View
 
 
 @dataclass(frozen=True, slots=True)

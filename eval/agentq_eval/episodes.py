@@ -17,7 +17,9 @@ ARMS = ("sampled", "greedy", "majority", "softmax", "best_of_n", "oracle")
 #: Arms that need no candidates; they are the same at every N.
 SINGLE = ("sampled", "greedy")
 
-Outcome = Literal["finished", "truncated", "failed"]
+#: finished: played to its end or to the step limit; failed: the agent or the environment raised; timed_out: a
+#: step or the episode took too long; infrastructure: a server or a worker was lost, also on every retry.
+Outcome = Literal["finished", "failed", "timed_out", "infrastructure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,12 @@ class EpisodeResult:
     tokens: int  # generated and scored
     decisions: int
     outcome: Outcome
+    truncated: bool = False  # cut by the step limit
+    attempts: int = 1  # more than 1: infrastructure broke off those before
+    error: str = ""  # why it did not finish
+    samples: int = 0  # candidates drawn, duplicates included
+    duplicates: int = 0  # of them, how many repeated another one of their state
+    unparsed: int = 0  # of them, how many did not parse
 
 
 Cells = dict[tuple[str, int], list[EpisodeResult]]  # by (arm, n), sorted by (task, seed)

@@ -17,7 +17,8 @@ from agentq.types import Candidate, Decision, Step, Trajectory
 from agentq_envs.continuations import ContinuationSettings, continuation_returns
 from agentq_envs.webshop import WebShopEnv
 from agentq_eval.collection import CollectionSummary, LabelSettings, collect
-from agentq_eval.rollouts import AgentDecider, Decider, Episode, View
+from agentq_eval.rollouts import Episode
+from agentq_eval.running.deciders import AgentDecider, Decider, View
 
 MakeEnv = Callable[[], WebShopEnv]
 KINDS: tuple[Literal["policy", "expert", "lookahead"], ...] = ("policy", "expert", "lookahead")

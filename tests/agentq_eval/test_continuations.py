@@ -15,7 +15,7 @@ from agentq.types import Candidate, Decision
 from agentq_envs.continuations import ContinuationSettings, continuation_returns
 from agentq_envs.webshop import WebShopEnv
 from agentq_eval.continuations import Start, continued_returns
-from agentq_eval.rollouts import AgentDecider, View
+from agentq_eval.running.deciders import AgentDecider, View
 
 MakeEnv = Callable[[], WebShopEnv]
 ACTIONS = ("search[clay mug]", "search[velvet mug]", "click[back to search]", "nonsense")

@@ -17,7 +17,8 @@ from agentq.selectors.first import First
 from agentq.selectors.softmax import Softmax
 from agentq.types import Candidate, Decision, Messages, Trajectory
 from agentq_envs.webshop import WebShopEnv
-from agentq_eval.rollouts import AgentDecider, Decider, Episode, OracleDecider, View, run_episodes
+from agentq_eval.rollouts import Episode, run_episodes
+from agentq_eval.running.deciders import AgentDecider, Decider, OracleDecider, View
 
 MakeEnv = Callable[[], WebShopEnv]
 

@@ -50,7 +50,7 @@ def test_the_report_compares_every_arm_on_the_same_tasks(finished: Path) -> None
 
 
 def test_nothing_is_learnt_from_tasks_of_the_test(finished: Path) -> None:
-    logs = [TrajectoryReader(finished / "log" / name) for name in ("round-0", "round-1")]
+    logs = [TrajectoryReader(finished / "collected" / name) for name in ("round-0", "round-1")]
     learnt = {episode.trajectory.task for log in logs for episode in log}
     lines = [json.loads(line) for line in (finished / "episodes.jsonl").read_text().splitlines()]
     played = {line["task"] for line in lines}
@@ -83,7 +83,7 @@ def test_in_the_second_round_the_first_critic_chooses(finished: Path) -> None:
     selectors = [
         {
             step.decision.selector
-            for episode in TrajectoryReader(finished / "log" / name)
+            for episode in TrajectoryReader(finished / "collected" / name)
             for step in episode.trajectory.steps
         }
         for name in ("round-0", "round-1")
@@ -98,14 +98,28 @@ def test_learns_from_a_log_without_labels_when_told_to(
     options = (
         f"--output={tmp_path / 'run'}",
         "--config=recipes/configs/logged_returns.yaml",
-        f"--log={finished / 'log' / 'round-0'}",
+        f"--log={finished / 'collected' / 'round-0'}",
         "--test.arms=sampled,best_of_n",
     )
     finish(RECIPE, *SMALL, *options)
     report = report_of(tmp_path / "run")
     assert set(report["arms"]) == {"sampled", "best_of_n"}
     assert report["oracle_gap_closed"]["value"] is None
-    assert not (tmp_path / "run" / "log").exists()
+    assert not (tmp_path / "run" / "collected").exists()
+
+
+def test_trains_adapters_with_the_heads(finished: Path, tmp_path: Path, finish: Callable[..., str]) -> None:
+    options = (
+        f"--output={tmp_path / 'run'}",
+        f"--log={finished / 'collected' / 'round-0'}",
+        "--critic.lora",
+        "--critic.training.steps=6",
+        "--critic.training.evaluate_every=3",
+        "--test.arms=sampled,best_of_n",
+    )
+    finish(RECIPE, *SMALL, *options)
+    assert (tmp_path / "run" / "critic" / "adapter" / "adapter_model.safetensors").is_file()
+    assert set(report_of(tmp_path / "run")["arms"]) == {"sampled", "best_of_n"}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +128,7 @@ def test_learns_from_a_log_without_labels_when_told_to(
         (("--collect.n=0",), "--collect.n 0"),
         (("--test.n=0",), "--test.n 0"),
         (("--policy.temperature=0",), "8 equal candidates"),
+        (("--collect.split=validation", "--test.split=validation"), "both 'validation'"),
         (("--collect.labels.kind=none",), "without candidate labels"),
         (("--policy.temprature=1",), "temperature"),
         (("--policy.model=./no/such/folder",), "does not exist"),
@@ -129,4 +144,4 @@ def test_impossible_options_are_named_at_once(
     done = start(RECIPE, f"--output={tmp_path}", *options)
     assert done.returncode != 0
     assert words in done.stderr
-    assert not (tmp_path / "log").exists()
+    assert not (tmp_path / "collected").exists()

@@ -21,6 +21,11 @@ def critic() -> Path:
     return _HERE / "webshop_critic"
 
 
+def q_critic() -> Path:
+    """The folder of the critic that values shopping actions, known to ``resolve_name`` as "embedded-q"."""
+    return _HERE / "webshop_q"
+
+
 def sentence_encoder() -> Path:
     """The folder of all-MiniLM-L6-v2 (22 M weights), known to ``load_backbone`` as "minilm".
 

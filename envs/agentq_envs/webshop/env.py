@@ -20,6 +20,7 @@ from agentq_envs.webshop.history import History
 from agentq_envs.webshop.loading import shared_server, shop_files
 from agentq_envs.webshop.lookahead import GAMMA, Lookahead
 from agentq_envs.webshop.nouns import NounTagger
+from agentq_envs.webshop.panels import Panel, load_panel
 from agentq_envs.webshop.prompt import compact_prompt
 from agentq_envs.webshop.render import MODES, ObservationMode
 from agentq_envs.webshop.server import GoalSettings, WebShopServer
@@ -48,6 +49,8 @@ class WebShopEnv(gymnasium.Env[str, str]):
     actions the episode is truncated with score 0. Everything is deterministic per (task, seed).
     """
 
+    #: What a log keeps of info.
+    logged_info = ("success", "reward", "page", "legal", "tagger", "same_product")
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 - Gymnasium's own declaration
 
     def __init__(
@@ -227,6 +230,22 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self._ended = snapshot.ended
         self._truncated = snapshot.truncated
         return self._history.text(), self._info()
+
+    def panel(self, name: str) -> Panel:
+        """The panel of that name, checked against this environment's tasks. Raises TaskError otherwise."""
+        return load_panel(name, self.server)
+
+    def provenance(self) -> dict[str, Any]:
+        """What moves a score besides the actions: data, goals and tagger; JSON."""
+        settings = self.server.settings
+        return {
+            "data_hash": self.server.catalogue.content_hash,
+            "goal_seed": settings.seed,
+            "human_goals": settings.human,
+            "noun_tagger": self.server.tagger.name,
+            "observation_mode": self.mode,
+            "max_steps": self.max_steps,
+        }
 
     def lookahead(self, actions: Sequence[str], gamma: float = GAMMA) -> list[float]:
         """Value of each action when the rest is played as well as possible (privileged: reads the goal).

@@ -92,7 +92,8 @@ def test_eager_attention_gives_the_same() -> None:
 @pytest.mark.parametrize("family", ["qwen3", "gpt2"])
 def test_gradients_equal_those_of_one_by_one(family: str) -> None:
     backbone = _backbone(family)
-    backbone.model = attach_lora(backbone.model, LoraSettings(r=2))
+    # In float64, but for the norms that Qwen3 computes in float32: the order of sums moves its fifth digit.
+    backbone.model = attach_lora(backbone.model, LoraSettings(r=2)).double()
     with torch.no_grad():
         for name, parameter in backbone.model.named_parameters():
             if "lora_B" in name:
@@ -106,7 +107,7 @@ def test_gradients_equal_those_of_one_by_one(family: str) -> None:
     fast, slow = gradients(score_features), gradients(one_by_one.score_features)
     assert len(fast) > 4
     for f, s in zip(fast, slow, strict=True):
-        torch.testing.assert_close(f, s, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(f, s, atol=5e-5, rtol=5e-5)
 
 
 def test_without_gradients_two_passes_equal_the_one_pass_of_training() -> None:

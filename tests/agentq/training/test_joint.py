@@ -14,7 +14,7 @@ from agentq.critics.heads import HeadSettings, QHeads
 from agentq.critics.q_head import QCritic, QCriticConfig
 from agentq.errors import TrainingError
 from agentq.training.head_loss import HeadLoss, ObjectiveSettings
-from agentq.training.joint import JointExample, JointLoss, JointSettings, fit_joint
+from agentq.training.joint import JointExample, JointLoss, JointSettings, by_task, fit_joint
 from agentq.training.settings import TrainingSettings
 from agentq.types import Candidate
 
@@ -73,6 +73,23 @@ def test_heads_learn_from_proposals_and_the_critic_reads_them(tiny_model_folder:
     assert high[0] - high[1] > low[0] - low[1]
     with pytest.raises(TrainingError, match=r"widths \[\] for 2 candidates, expected 2 columns"):
         fit_joint(backbone, make_examples(backbone), config, HEAD, objective, QUICK)
+
+
+def test_validation_holds_out_whole_tasks(tiny_model_folder: Path) -> None:
+    backbone = load(tiny_model_folder)
+    examples = [replace(e, task=f"task {i // 2}") for i, e in enumerate(make_examples(backbone))]
+    fitting, held = by_task(examples, 0.4, seed=0)
+    assert held
+    assert not {e.task for e in fitting} & {e.task for e in held}
+    assert len(fitting) + len(held) == len(examples)
+    settings = replace(QUICK, evaluate_every=QUICK.steps // 2)
+    fit = fit_joint(backbone, examples, None, HEAD, ObjectiveSettings(), settings, validation_share=0.4)
+    alone = fit_joint(
+        load(tiny_model_folder), fitting, None, HEAD, ObjectiveSettings(), settings, validation=held
+    )
+    assert fit.metrics == alone.metrics
+    with pytest.raises(TrainingError, match="leaves a part empty"):
+        by_task(examples, 1.0, seed=0)
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from agentq.backbones import BackboneConfig, load_backbone
 from agentq.errors import LogError
 from agentq.trajectories import Episode, TokenMasks, masks, pad_masks, transitions
+from agentq.trajectories.transitions import NOT_EXECUTED
 from agentq.types import Candidate, Decision, Step, Trajectory
 
 Build = Callable[..., Trajectory]
@@ -32,6 +34,13 @@ def test_returns_are_discounted_and_next_states_linked() -> None:
     assert [t.next_index for t in made] == [0, 0, None]
     assert [t.bootstraps for t in made] == [True, True, False]
     assert all(t.complete for t in made)
+
+
+def test_a_decision_that_was_never_executed_is_refused() -> None:
+    (step,) = _steps([1.0], terminated=True, truncated=False).trajectory.steps
+    offline = replace(step, decision=replace(step.decision, flags=(NOT_EXECUTED,)))
+    with pytest.raises(LogError, match=r"step 0: its action was chosen afterwards"):
+        list(transitions([Episode("e", Trajectory("t", 0, (offline,)))]))
 
 
 def test_truncation_bootstraps_and_termination_does_not() -> None:

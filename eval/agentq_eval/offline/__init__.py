@@ -1,0 +1,1 @@
+"""What a log tells without playing again: replayed choices, other critics and selectors, off-policy values."""

@@ -1,0 +1,1 @@
+"""Suites: what is played, by which arms, and how it is measured. One YAML file each."""
