@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentq.agent import Agent
     from agentq.backbones import BackboneConfig, load_backbone
+    from agentq.chooser import Chooser
     from agentq.config import load_config
     from agentq.critics.base import Critic, Scores
     from agentq.critics.q_head import QCritic
@@ -32,6 +33,7 @@ __all__ = [
     "BackboneConfig",
     "BestOfN",
     "Candidate",
+    "Chooser",
     "Critic",
     "Decision",
     "HuggingFacePolicy",
@@ -54,6 +56,7 @@ __all__ = [
 _MODULES = {
     "agentq.agent": ("Agent",),
     "agentq.backbones": ("BackboneConfig", "load_backbone"),
+    "agentq.chooser": ("Chooser",),
     "agentq.config": ("load_config",),
     "agentq.critics.base": ("Critic", "Scores"),
     "agentq.critics.q_head": ("QCritic",),

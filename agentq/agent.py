@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from agentq.critics.base import Critic, Scores
+from agentq.chooser import Chooser
+from agentq.critics.base import Critic
 from agentq.errors import CandidateError
 from agentq.policies.base import Policy
 from agentq.selectors.base import Selector
-from agentq.types import Candidate, Decision, Messages
+from agentq.types import Decision, Messages
 
 
 def decision_seed(task: str, seed: int, step: int) -> int:
@@ -26,9 +25,7 @@ def decision_seed(task: str, seed: int, step: int) -> int:
 class Agent:
     """Chooses the next action among ``n`` candidates of the policy.
 
-    Without a critic every candidate has value 0 and the selector alone decides (one sample, majority).
-    Where no candidate of a state is valid, ``on_invalid`` raises ``SelectorError`` or executes the first
-    one's raw text: an evaluation must count a babbling policy as failing rather than stop.
+    ``critic`` and ``on_invalid`` are those of ``agentq.chooser.Chooser``.
     """
 
     policy: Policy
@@ -59,32 +56,9 @@ class Agent:
                     f"state {position}: the policy returned no candidates out of n={self.n}. "
                     "Check max_new_tokens and the admissible actions of this state."
                 )
-        scores = self._scores(batch, proposals)
-        return [
-            self._decide(candidates, score, seed)
-            for candidates, score, seed in zip(proposals, scores, seeds, strict=True)
-        ]
+        return self.chooser.choose(batch, proposals, seeds)
 
-    def _scores(self, batch: Sequence[Messages], proposals: list[list[Candidate]]) -> list[Scores]:
-        if self.critic is not None:
-            return self.critic.score_heads(list(zip(batch, proposals, strict=True)))
-        return [
-            Scores(q=np.array([0.0 if c.valid else -np.inf for c in candidates])) for candidates in proposals
-        ]
-
-    def _decide(self, candidates: list[Candidate], scores: Scores, seed: int) -> Decision:
-        if self.on_invalid == "execute" and not any(candidate.valid for candidate in candidates):
-            certain = np.eye(1, len(candidates))[0]
-            return Decision(tuple(candidates), scores.q, certain, 0, head_q=scores.head_q, selector="invalid")
-        # The selector's stream is apart from the policy's, which is seeded with the number itself.
-        rng = np.random.default_rng([seed, 1])
-        selection = self.selector.select(scores.q, candidates, rng)
-        return Decision(
-            candidates=tuple(candidates),
-            q=scores.q,
-            probabilities=selection.probabilities,
-            index=selection.index,
-            draw=selection.draw,
-            head_q=scores.head_q,
-            selector=self.selector.name,
-        )
+    @property
+    def chooser(self) -> Chooser:
+        """The part that values and chooses, without the policy."""
+        return Chooser(self.selector, self.critic, self.on_invalid)
