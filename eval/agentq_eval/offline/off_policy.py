@@ -22,7 +22,7 @@ and dr are unbiased whatever the critic says, wis, pdwis and wdr are consistent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -214,22 +214,19 @@ def off_policy(
     wanted: dict[Method, Ratios] = {method: ratios_of(method, data) for method in used}
     tasks, index = np.unique([episode.task for episode in episodes], return_inverse=True)
     spread = _Bootstrap(index, len(tasks), repetitions, seed, confidence)
-    base = spread.resampled(played)
-    resampled = {method: spread.resampled(ratios) for method, ratios in wanted.items()}
-    mean = played.value()
-    points = {method: ratios.value() for method, ratios in wanted.items()}
+    (base, *found), gains = spread.spreads(played, list(wanted.values()))
     return OffPolicyReport(
         episodes=len(episodes),
         tasks=len(tasks),
         gamma=gamma,
-        logged=spread.estimate(mean, base),
+        logged=spread.estimate(base),
         effective=effective,
         max_share=share,
         mean_weight=mean_weight,
         uncovered=uncovered,
         refused=refused,
-        estimates={method: spread.estimate(points[method], resampled[method]) for method in wanted},
-        gains={method: spread.estimate(points[method] - mean, resampled[method] - base) for method in wanted},
+        estimates={method: spread.estimate(one) for method, one in zip(wanted, found, strict=True)},
+        gains={method: spread.estimate(one) for method, one in zip(wanted, gains, strict=True)},
     )
 
 
@@ -289,8 +286,20 @@ def _sum_of_ratios(above: FloatArray, below: FloatArray) -> FloatArray:
         return (above / below).sum(axis=1)  # a step without any weight makes it undefined
 
 
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """An estimator on the log (entry 0) and on R resamples of its tasks."""
+
+    values: FloatArray  # (1 + R,)
+    errors: FloatArray  # (1 + R,) standard errors by linearisation, without the factor T/(T - 1)
+
+
 class _Bootstrap:
-    """Percentile bootstrap over tasks: all episodes of a drawn task count together."""
+    """Bootstrap-t over tasks: all episodes of a drawn task count together.
+
+    Importance-weighted means are skewed, and percentile limits then fall short on the long side; limits from
+    the resampled t statistic do not (Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 12).
+    """
 
     def __init__(
         self, task_of: NDArray[np.intp], tasks: int, repetitions: int, seed: int, confidence: float
@@ -298,36 +307,76 @@ class _Bootstrap:
         self._task_of, self._tasks = task_of, tasks
         self._repetitions, self._seed, self._confidence = repetitions, seed, confidence
 
-    def resampled(self, ratios: Ratios) -> FloatArray:
-        """(R,) values of the estimator, for the same resamples at every call."""
-        above, below = self._by_task(ratios.numerators), self._by_task(ratios.denominators)
-        rng = np.random.default_rng(self._seed)
-        even = np.full(self._tasks, 1 / self._tasks)
-        found: list[FloatArray] = []
-        for start in range(0, self._repetitions, _CHUNK):
-            size = min(_CHUNK, self._repetitions - start)
-            counts = rng.multinomial(self._tasks, even, size=size).astype(np.float64)  # (R', T)
-            found.append(_sum_of_ratios(counts @ above, counts @ below))
-        return np.concatenate(found)
+    def spreads(self, played: Ratios, wanted: Sequence[Ratios]) -> tuple[list[_Spread], list[_Spread]]:
+        """``[played, *wanted]``, and each of ``wanted`` less ``played``, on the same resamples."""
+        tables = [
+            (self._by_task(ratios.numerators), self._by_task(ratios.denominators))
+            for ratios in (played, *wanted)
+        ]
+        passes = [_linearised(counts, tables) for counts in self._draws()]
+        values, errors, gain_errors = (np.concatenate(parts, axis=1) for parts in zip(*passes, strict=True))
+        return (
+            [_Spread(value, error) for value, error in zip(values, errors, strict=True)],
+            [_Spread(value - values[0], error) for value, error in zip(values[1:], gain_errors, strict=True)],
+        )
 
-    def estimate(self, value: float, resampled: FloatArray) -> Estimate:
+    def estimate(self, found: _Spread) -> Estimate:
         """The value with its interval; undefined for fewer than two tasks or a step without weight."""
-        episodes = len(self._task_of)
+        episodes, value, error = len(self._task_of), float(found.values[0]), float(found.errors[0])
         if not np.isfinite(value):
             return Estimate(None, None, None, episodes)
         if self._tasks < 2:
             return Estimate(value, None, None, episodes)
+        if error <= 1e-12 * max(1.0, abs(value)):  # rounding: every task says the same
+            return Estimate(value, value, value, episodes)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            t = (found.values[1:] - value) / found.errors[1:]
         tail = (1 - self._confidence) / 2
         # An undefined resample may lie anywhere: it counts as the worst for either limit.
-        low, high = (
-            float(np.quantile(np.where(np.isnan(resampled), end, resampled), share, method="inverted_cdf"))
+        smallest, largest = (
+            float(np.quantile(np.where(np.isnan(t), end, t), share, method="inverted_cdf"))
             for end, share in ((-np.inf, tail), (np.inf, 1 - tail))
         )
+        low, high = value - largest * error, value - smallest * error
         return Estimate(
             value, low if np.isfinite(low) else None, high if np.isfinite(high) else None, episodes
         )
+
+    def _draws(self) -> Iterator[FloatArray]:
+        """How often each task was drawn, (R', T) at a time; the log itself first."""
+        yield np.ones((1, self._tasks))
+        rng = np.random.default_rng(self._seed)
+        even = np.full(self._tasks, 1 / self._tasks)
+        for start in range(0, self._repetitions, _CHUNK):
+            size = min(_CHUNK, self._repetitions - start)
+            yield rng.multinomial(self._tasks, even, size=size).astype(np.float64)
 
     def _by_task(self, values: FloatArray) -> FloatArray:
         sums = np.zeros((self._tasks, values.shape[1]))
         np.add.at(sums, self._task_of, values)
         return sums
+
+
+def _linearised(
+    counts: FloatArray, tables: Sequence[tuple[FloatArray, FloatArray]]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Values (M, R') of M sums of ratios, their standard errors, and those of their gains over the first.
+
+    Delta method: task i moves sum_k A_k / B_k by sum_k (a_ik - (A_k / B_k) b_ik) / B_k.
+    """
+    values: list[FloatArray] = []
+    influences: list[FloatArray] = []  # (R', T) each
+    for above, below in tables:
+        sums, weights = counts @ above, counts @ below  # (R', K)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            influences.append((1 / weights) @ above.T - (sums / weights**2) @ below.T)
+        values.append(_sum_of_ratios(sums, weights))
+
+    def error(influence: FloatArray) -> FloatArray:
+        return np.sqrt((counts * influence**2).sum(axis=1))
+
+    return (
+        np.stack(values),
+        np.stack([error(influence) for influence in influences]),
+        np.array([error(influence - influences[0]) for influence in influences[1:]]).reshape(-1, len(counts)),
+    )

@@ -5,6 +5,7 @@ Scores and rates are always 0-1. The content is a pure function of results, plan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -64,6 +65,7 @@ def build_report(
     main = main_arms(cohort, main_n)
     _check_required(main, settings)
     roles = find_roles(cohort, main, settings)
+    shown = settings.sections
     episodes = [result for cell in everything.values() for result in cell]
     pairs = cohort.pairs
     return {
@@ -75,21 +77,23 @@ def build_report(
         "arms": {name: arm_figures(cohort.of(key)) for name, key in main.items()},
         "gain": gain(cohort, roles, settings),
         "oracle_gap_closed": gap_closed(cohort, roles, settings),
-        "differences": against_base(cohort, roles),
-        "paired": all_pairs(cohort, main),
-        "curve": curve(cohort, settings),
+        "differences": against_base(cohort, roles) if "gain" in shown else [],
+        "paired": all_pairs(cohort, main) if "gain" in shown else [],
+        "curve": curve(cohort, settings),  # also the list of all arms for tables and the cost frontier
         "accounting": _accounting(everything, cohort, planned if plan else None),
         "sensitivity": _sensitivity(everything, roles, settings, strata),
-        "values": value_figures(evidence, settings) if evidence else [],
-        "cost": cost_of_gain(cohort, roles),
-        "failures": failures(episodes, evidence.broken_off if evidence else ()),
-        "notable": notable_episodes(cohort, roles),
+        "values": value_figures(evidence, settings) if evidence and "values" in shown else [],
+        "cost": cost_of_gain(cohort, roles) if "cost" in shown else [],
+        "failures": failures(episodes, evidence.broken_off if evidence else ())
+        if "failures" in shown
+        else [],
+        "notable": notable_episodes(cohort, roles) if "gain" in shown else None,
         "bootstrap": {
             "unit": "task",
             "repetitions": repetitions_for(len({task for task, _ in pairs}), settings.repetitions),
             "seed": settings.seed,
         },
-        "settings": {**asdict(settings), "required": list(settings.required), "bases": list(settings.bases)},
+        "settings": json.loads(json.dumps(asdict(settings))),
         "metadata": dict(metadata or {}),
     }
 

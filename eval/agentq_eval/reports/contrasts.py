@@ -10,6 +10,8 @@ from agentq_eval.reports.cohort import Cohort
 from agentq_eval.reports.settings import ArmKey, Report, ReportSettings, limits
 from agentq_eval.statistics import holm, mcnemar, wilcoxon
 
+_LEFT_OUT: Report = {"arm": None, "base": None, "reason": "left out: not in the suite's metrics"}
+
 
 @dataclass(frozen=True, slots=True)
 class Roles:
@@ -38,6 +40,8 @@ def find_roles(cohort: Cohort, main: Mapping[str, ArmKey], settings: ReportSetti
 def gain(cohort: Cohort, roles: Roles, settings: ReportSettings) -> Report:
     """Mean score of the method over that of the better base, minus 1; null with a ``reason``."""
     names = {"arm": _name(roles.method), "base": _name(roles.base)}
+    if "gain" not in settings.sections:
+        return {"relative": None, "low": None, "high": None, "n": 0, **_LEFT_OUT}
     reason = _missing(roles, settings, with_oracle=False)
     shared = None
     if roles.method and roles.bases:
@@ -54,6 +58,8 @@ def gain(cohort: Cohort, roles: Roles, settings: ReportSettings) -> Report:
 def gap_closed(cohort: Cohort, roles: Roles, settings: ReportSettings) -> Report:
     """(method - base) / (oracle - base) of mean scores; null with a ``reason``."""
     names = {"arm": _name(roles.method), "base": _name(roles.base)}
+    if "gain" not in settings.sections:
+        return {"value": None, "low": None, "high": None, "n": 0, **_LEFT_OUT}
     reason = _missing(roles, settings, with_oracle=True)
     shared = None
     if roles.method and roles.bases and roles.oracle:

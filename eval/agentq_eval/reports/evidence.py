@@ -38,9 +38,9 @@ class Evidence:
     broken_off: tuple[EpisodeResult, ...] = ()  # attempts that infrastructure ended, with their errors
 
 
-def gather(reader: RunReader, gamma: float) -> Evidence:
+def gather(reader: RunReader, gamma: float, *, with_values: bool = True) -> Evidence:
     """Read the log of a run once; memory: one episode, and some numbers per decision of arms with a critic."""
-    valued = arms_with_values(reader.manifest)
+    valued = arms_with_values(reader.manifest) if with_values else set[ArmKey]()
     values: dict[ArmKey, list[StateValues]] = {key: [] for key in valued}
     attempts: list[EpisodeResult] = []
     for result, trajectory in reader.attempts():

@@ -128,16 +128,19 @@ def settings_of_plan(plan: Manifest) -> ReportSettings:
         method=str(roles.get("method", usual.method)),
         bases=tuple(roles.get("bases", usual.bases)),
         oracle=str(roles.get("oracle", usual.oracle)),
+        sections=tuple(plan.suite.get("metrics", usual.sections)),
     )
 
 
 def _of_run(reader: RunReader, settings: ReportSettings | None) -> tuple[Report, Evidence]:
     plan = reader.manifest
-    evidence = gather(reader, float(plan.suite.get("gamma", GAMMA)))
+    settings = settings or settings_of_plan(plan)
+    gamma = float(plan.suite.get("gamma", GAMMA))
+    evidence = gather(reader, gamma, with_values="values" in settings.sections)
     report = build_report(
         evidence.results,
         run_metadata(plan, reader.folder),
-        settings or settings_of_plan(plan),
+        settings,
         plan=plan,
         evidence=evidence,
     )
@@ -160,7 +163,8 @@ def _write(report: Report, results: Iterable[EpisodeResult], directory: Path) ->
     (directory / "report.json").write_text(text + "\n", encoding="utf-8")
     (directory / "report.html").write_text(page, encoding="utf-8")
     plot_gain(report, directory / "gain.png")
-    plot_curve(report, directory / "curve.png")
+    if "curve" in report["settings"]["sections"]:
+        plot_curve(report, directory / "curve.png")
 
 
 def _stored(directory: Path) -> tuple[ReportSettings, Mapping[str, Any]]:

@@ -43,7 +43,7 @@ def render_html(report: Report) -> str:
         facts=facts(report),
         tables=tables,
         forest=forest_chart(report),
-        curve=curve_chart(report),
+        curve=curve_chart(report) if "curve" in report["settings"]["sections"] else None,
         frontiers=[chart for unit in ("tokens", "seconds") if (chart := frontier_chart(report, unit))],
         reliability=reliability(report),
         trace=trace_link,
@@ -91,6 +91,8 @@ def tiles(report: Report) -> list[dict[str, str]]:
         },
     ]
     base = gain["base"] and arm_label(gain["base"], arms[gain["base"]]["n_candidates"])
+    if "gain" not in report["settings"]["sections"]:
+        return found
     found.append(
         {
             "name": "Gain",

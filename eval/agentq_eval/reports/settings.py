@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from agentq_eval.statistics import Estimate
 #: Of ``report.json``; docs/report_schema.md describes it.
 SCHEMA_VERSION = 2
 Report = dict[str, Any]
+#: Sections that a report may leave out; what was played and what became of it is always there.
+SECTIONS = ("gain", "curve", "values", "cost", "failures")
 #: An arm's name and its number of candidates per decision.
 ArmKey = tuple[str, int]
 
@@ -32,8 +34,10 @@ class ReportSettings:
     repetitions: int = 10_000  # bootstrap resamples
     seed: int = 0  # of the bootstrap
     confidence: float = 0.95
+    sections: tuple[str, ...] = SECTIONS  # a suite's ``metrics``
 
     def __post_init__(self) -> None:
+        check_sections(self.sections)
         if self.method in self.bases:
             raise EvaluationError(
                 f"the arm {self.method!r} is the method and one of the bases {', '.join(self.bases)}: "
@@ -41,9 +45,19 @@ class ReportSettings:
             )
 
 
+def check_sections(sections: Sequence[str]) -> None:
+    """Raise ``EvaluationError`` for a section that does not exist or is named twice."""
+    unknown = [name for name in sections if name not in SECTIONS]
+    if unknown or len(set(sections)) != len(sections):
+        raise EvaluationError(
+            f"metrics {list(sections)}: expected each at most once, out of {', '.join(SECTIONS)}."
+        )
+
+
 def settings_of(stored: Mapping[str, Any]) -> ReportSettings:
     """The settings of a report's key ``settings``. Raises ``TypeError`` for unknown or missing ones."""
-    lists: dict[str, Any] = {name: tuple(stored[name]) for name in ("required", "bases") if name in stored}
+    names = ("required", "bases", "sections")
+    lists: dict[str, Any] = {name: tuple(stored[name]) for name in names if name in stored}
     return ReportSettings(**{**stored, **lists})
 
 

@@ -18,10 +18,11 @@ def summary(report: Report) -> str:
         lines.append(
             f"{name:{width}}  score {score['mean']:.3f} {span(score)}  success {success['rate']:.3f} {span(success)}"
         )
-    gain, closed = report["gain"], report["oracle_gap_closed"]
-    base = f" of {gain['arm']} over {gain['base']}" if gain.get("base") else ""
-    lines.append(f"gain{base}: {_share(gain, 'relative')}")
-    lines.append(f"oracle gap closed: {_share(closed, 'value')}")
+    if "gain" in report["settings"]["sections"]:
+        gain, closed = report["gain"], report["oracle_gap_closed"]
+        base = f" of {gain['arm']} over {gain['base']}" if gain.get("base") else ""
+        lines.append(f"gain{base}: {_share(gain, 'relative')}")
+        lines.append(f"oracle gap closed: {_share(closed, 'value')}")
     lines.append(_episodes(report["accounting"]["total"]))
     return "\n".join(lines)
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from agentq.backbones.config import Dtype, Quantization
 from agentq.config import to_dict
-from agentq.errors import ConfigError
+from agentq.errors import ConfigError, EvaluationError
+from agentq_eval.reports.settings import SECTIONS, check_sections
 
 ORACLE = "oracle"  # as a selector: the best candidate by the environment's exact lookahead
 
@@ -120,7 +121,7 @@ class Suite:
         "openai.RateLimitError", "ray.exceptions.RayError",
     )  # fmt: skip
     roles: Roles = field(default_factory=Roles)
-    metrics: tuple[str, ...] = ("gain", "curve", "values", "cost", "failures")  # sections of the report
+    metrics: tuple[str, ...] = SECTIONS  # of the report, any of gain, curve, values, cost, failures
 
     def __post_init__(self) -> None:
         check(self)
@@ -152,6 +153,10 @@ def check(suite: Suite) -> None:
         raise ConfigError(f"{where}: panel needs exactly one of name, file and tasks.")
     if suite.panel.first is not None and suite.panel.first < 1:
         raise ConfigError(f"{where}: panel.first is {suite.panel.first}, expected at least 1, or none.")
+    try:
+        check_sections(suite.metrics)
+    except EvaluationError as error:
+        raise ConfigError(f"{where}: {error}") from error
     seen: set[tuple[str, int]] = set()
     for arm in suite.arms:
         _check_arm(suite, arm)

@@ -117,10 +117,13 @@ TROUBLES: dict[str, Sequence[Mapping[str, Any]] | None] = {
 
 @pytest.fixture(scope="session")
 def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """``make_run(plan, altered)`` -> the folder of a run; defaults: every arm, nothing went wrong."""
+    """``make_run(plan, altered)`` -> the folder of a run; defaults: every arm, nothing went wrong.
 
-    def make(plan: Manifest | None = None, altered: Mapping[str, Any] | None = None) -> Path:
-        run = RunFolder(plan or manifest(), altered or {})
+    Keywords are settings of the suite, in place of a plan.
+    """
+
+    def make(plan: Manifest | None = None, altered: Mapping[str, Any] | None = None, **suite: Any) -> Path:
+        run = RunFolder(plan or manifest(**suite), altered or {})
         return run.write(tmp_path_factory.mktemp("run") / "RUN")
 
     return make

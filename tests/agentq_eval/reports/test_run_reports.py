@@ -12,6 +12,7 @@ from agentq.errors import EvaluationError
 from agentq.trajectories import TrajectoryReader, TrajectoryWriter
 from agentq_eval.reports import ReportSettings, rebuild_report, report_of_run, write_run_report
 from agentq_eval.reports.accounting import Account
+from agentq_eval.reports.summary import summary
 from agentq_eval.runs.reader import RunReader
 
 MakeRun = Callable[..., Path]
@@ -176,3 +177,37 @@ def test_a_run_without_episodes_says_so(tmp_path: Path, make_run: MakeRun) -> No
         report_of_run(folder)
     with pytest.raises(EvaluationError, match="Expected the folder of a run"):
         report_of_run(tmp_path)
+
+
+def sections_of(page: str) -> set[str]:
+    names = ("summary", "differences", "curve", "values", "cost", "accounting", "traces", "provenance")
+    return {name for name in names if f'<section id="{name}"' in page}
+
+
+def test_a_suites_metrics_are_the_sections_of_its_report(make_run: MakeRun) -> None:
+    trouble = {"best_of_n@4|shop/0#0": [{"outcome": "failed", "error": "step: ValueError: no such button"}]}
+    always = {"summary", "accounting", "provenance"}
+    found: dict[tuple[str, ...], set[str]] = {}
+    for metrics in ((), ("cost",), ("gain", "curve"), ("values", "failures")):
+        folder = make_run(altered=trouble, metrics=list(metrics))
+        report = write_run_report(folder)
+        page = (folder / "report.html").read_text(encoding="utf-8")
+        found[metrics] = sections_of(page)
+        assert (folder / "curve.png").exists() == ("curve" in metrics)
+        assert ("Failures by kind" in page) == bool(report["failures"]) == ("failures" in metrics)
+        assert bool(report["values"]) == ("values" in metrics)
+        assert bool(report["cost"]) == ("cost" in metrics)
+        assert ("gain" in summary(report)) == (report["gain"]["relative"] is not None) == ("gain" in metrics)
+        assert report["accounting"]["total"]["planned"] == 100
+        assert rebuild_report(folder) == report
+    assert found == {
+        (): always,
+        ("cost",): always | {"cost"},
+        ("gain", "curve"): always | {"differences", "curve", "traces"},
+        ("values", "failures"): always | {"values"},
+    }
+
+
+def test_an_unknown_metric_is_refused_by_name() -> None:
+    with pytest.raises(EvaluationError, match=r"metrics \['gian'\]: expected .* out of gain, curve"):
+        ReportSettings(sections=("gian",))

@@ -131,6 +131,7 @@ def test_what_does_not_fit_is_said(words: tuple[str, ...], message: str) -> None
         ({"panel": PanelSpec("x", tasks=("y",))}, "exactly one of"),
         ({"timeouts": Timeouts(step=0)}, "timeouts.step"),
         ({"retries": -1}, "retries -1"),
+        ({"metrics": ("gian",)}, r"metrics \['gian'\]: expected each at most once, out of gain"),
     ],
 )
 def test_impossible_suites_are_refused(own: Path, change: dict[str, Any], message: str) -> None:
