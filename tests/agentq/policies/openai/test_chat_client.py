@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from tests.servers.scripted import Received, completion, scripted_server
 
 from agentq.errors import CandidateError, ConfigError, InfrastructureError, ServerError
 from agentq.policies.openai.client import (
@@ -18,6 +17,7 @@ from agentq.policies.openai.client import (
     sample_seed,
 )
 from agentq.policies.openai.retrying import Backoff, retry_after
+from tests.servers.scripted import Received, completion, scripted_server
 
 _T = TypeVar("_T")
 CHAT = "/v1/chat/completions"
@@ -98,7 +98,7 @@ def test_without_retry_an_answer_is_an_answer() -> None:
 
 def test_nobody_there_and_nobody_answering() -> None:
     async def answer(path: str, body: dict[str, Any]) -> Response:
-        await asyncio.sleep(5)
+        await asyncio.sleep(0.5)
         return Response()
 
     with scripted_server(answer) as server, pytest.raises(InfrastructureError, match="ReadTimeout"):
