@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,14 +93,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """Ask the server to end, and kill what is left of its session after half a minute."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):  # killed below
             process.wait(30)
-        except subprocess.TimeoutExpired:
-            pass  # killed below
-    try:
+    with suppress(ProcessLookupError):  # nothing is left
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # nothing is left
     process.wait(10)
 
 
@@ -109,11 +105,9 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     while time.monotonic() < end:
         if process.poll() is not None:
             pytest.fail(f"vLLM ended with status {process.returncode} before it answered:\n{_tail(log)}")
-        try:
+        with suppress(httpx.TransportError):  # not listening yet
             if httpx.get(f"{address}/health", timeout=5).status_code == 200:
                 return
-        except httpx.TransportError:
-            pass  # not listening yet
         time.sleep(0.5)
     pytest.fail(f"vLLM did not answer /health within {START_SECONDS:.0f} s:\n{_tail(log)}")
 

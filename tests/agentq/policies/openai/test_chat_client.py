@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import httpx
@@ -203,7 +203,7 @@ def test_starts_are_spaced() -> None:
 def test_streams_come_in_parts_and_a_busy_server_is_asked_again() -> None:
     busy = [503]
 
-    async def parts() -> Any:
+    async def parts() -> AsyncIterator[str]:
         for i in range(3):
             yield f"data: {i}\n\n"
             await asyncio.sleep(0.01)
@@ -226,7 +226,7 @@ def test_streams_come_in_parts_and_a_busy_server_is_asked_again() -> None:
 
 
 def test_a_stream_that_breaks_off_raises_and_is_not_begun_again() -> None:
-    async def parts() -> Any:
+    async def parts() -> AsyncIterator[str]:
         yield "data: 0\n\n"
         raise RuntimeError("the server dies")
 
