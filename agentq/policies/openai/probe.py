@@ -117,7 +117,7 @@ class _Probe:
 
     async def logprobs(self) -> Finding:
         tops: list[Mapping[str, float]] = []
-        for temperature in (1.0, 3.0):
+        for temperature in (1.0, 2.0):
             choices, problem = await self._ask(
                 max_tokens=1, logprobs=True, top_logprobs=2, temperature=temperature
             )
