@@ -61,14 +61,18 @@ class ChatClient:
     Infrastructure errors (no connection, timeouts, statuses 408, 425, 429, 502, 503, 504, 529) are tried again
     with full jitter, ``Retry-After`` honoured, counted in ``statistics``. Every other answer is handed over as
     it is: nothing that a model said is ever sampled again. The key is read from the environment here.
-    ``transport`` replaces the network, for tests.
+    ``transport`` replaces the network, for tests; ``statistics`` is counted on in, where given.
     """
 
     def __init__(
-        self, settings: ServerSettings, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        settings: ServerSettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        statistics: ClientStatistics | None = None,
     ) -> None:
         self.settings = settings
-        self.statistics = ClientStatistics()
+        self.statistics = ClientStatistics() if statistics is None else statistics
         self._key = settings.key()
         headers = dict(settings.headers)
         if self._key:

@@ -16,7 +16,14 @@ import httpx
 from agentq.errors import CandidateError, ConfigError, ServerError
 from agentq.policies.openai.background import BackgroundLoop
 from agentq.policies.openai.candidates import candidate_of_choice
-from agentq.policies.openai.client import ChatClient, Completions, ServerSettings, sample_seed, together
+from agentq.policies.openai.client import (
+    ChatClient,
+    ClientStatistics,
+    Completions,
+    ServerSettings,
+    sample_seed,
+    together,
+)
 from agentq.policies.openai.constraints import AdmissibleActions, admissible_actions
 from agentq.policies.parsing import ActionParser, deduplicate
 from agentq.policies.requests import check_request
@@ -37,7 +44,7 @@ class ServerPolicyStatistics:
     computed_tokens: int = 0  # of prompts (once per request) and samples, without what the server had cached
     reused_tokens: int = 0  # of prompts, from the server's prefix cache where it reports them
     sampled_tokens: int = 0
-    requests: int = 0
+    requests: int = 0  # the question for the server's models included
     retries: int = 0  # of infrastructure errors alone
     seconds: float = 0.0  # wall clock inside propose
 
@@ -95,6 +102,7 @@ class OpenAIPolicy:
             if tool_choice is not None:
                 self._body["tool_choice"] = tool_choice
         self._transport = transport
+        self._wire = ClientStatistics()  # of all connections that this policy ever opens
         self._line: _Line | None = None
 
     def propose(
@@ -151,12 +159,26 @@ class OpenAIPolicy:
         """The connection of this process: a forked one must not share its parent's sockets."""
         if self._line is None or self._line.process != os.getpid():
             loop = BackgroundLoop(f"agentq {self.settings.root}")
-            client = loop.run(_open(self.settings, self._transport))
+            client = loop.run(_open(self.settings, self._transport, self._wire))
             loop.at_end(client.aclose)
             self._line = _Line(loop, client, os.getpid(), weakref.finalize(self, loop.close))
         return self._line
 
     async def _propose(
+        self,
+        client: ChatClient,
+        batch: Sequence[Messages],
+        n: int,
+        seeds: Sequence[int],
+        admissible: Sequence[Sequence[str] | None] | None,
+    ) -> list[list[Candidate]]:
+        try:
+            return await self._sample(client, batch, n, seeds, admissible)
+        finally:  # what failed was sent, too
+            self.statistics.requests = self._wire.requests
+            self.statistics.retries = self._wire.retries
+
+    async def _sample(
         self,
         client: ChatClient,
         batch: Sequence[Messages],
@@ -177,11 +199,8 @@ class OpenAIPolicy:
         ]
         if self.model is None or self.dialect == "auto":
             await self._recognise(client)
-        before = client.statistics.requests, client.statistics.retries
         states = zip(batch, seeds, limits, strict=True)
         proposals = await together([self._state(client, m, n, seed, limit) for m, seed, limit in states])
-        self.statistics.requests += client.statistics.requests - before[0]
-        self.statistics.retries += client.statistics.retries - before[1]
         self.statistics.states += len(batch)
         self.statistics.candidates += len(batch) * n
         self.statistics.seconds += time.perf_counter() - started
@@ -276,8 +295,10 @@ class _Line:
     finalizer: Any
 
 
-async def _open(settings: ServerSettings, transport: httpx.AsyncBaseTransport | None) -> ChatClient:
-    return ChatClient(settings, transport=transport)
+async def _open(
+    settings: ServerSettings, transport: httpx.AsyncBaseTransport | None, statistics: ClientStatistics
+) -> ChatClient:
+    return ChatClient(settings, transport=transport, statistics=statistics)
 
 
 async def _models(client: ChatClient) -> list[Mapping[str, Any]]:

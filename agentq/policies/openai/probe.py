@@ -19,6 +19,7 @@ _TOOL = {
     "function": {
         "name": "press",
         "description": "Press a button.",
+        "strict": True,  # without it vLLM leaves the arguments unconstrained
         "parameters": {
             "type": "object",
             "properties": {"button": {"enum": ["a", "b"]}},
@@ -147,10 +148,12 @@ class _Probe:
         return Finding("yes") if kept else Finding("no", "the request is taken, the constraint ignored")
 
     async def tools(self) -> Finding:
-        choices, problem = await self._ask(max_tokens=64, tools=[_TOOL], tool_choice="required")
+        choices, problem = await self._ask(max_tokens=128, tools=[_TOOL], tool_choice="required")
         if problem:
             return Finding("no", problem)
         called = bool((choices[0].get("message") or {}).get("tool_calls"))
+        if not called and choices[0].get("finish_reason") == "length":
+            return Finding("unclear", "taken, but no call was complete within 128 tokens")
         return Finding("yes") if called else Finding("no", "required, but the reply holds no call")
 
     async def classification(self) -> Finding:
