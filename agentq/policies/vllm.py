@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from agentq.errors import CandidateError, ConfigError, MissingExtraError, ServerError
+from agentq.errors import CandidateError, MissingExtraError, ServerError
 from agentq.policies.openai.client import sample_seed
 from agentq.policies.openai.constraints import AdmissibleActions, admissible_actions
-from agentq.policies.openai.policy import ServerPolicyStatistics
+from agentq.policies.openai.statistics import ServerPolicyStatistics
 from agentq.policies.parsing import ActionParser, deduplicate, parse_action
-from agentq.policies.requests import check_request
+from agentq.policies.requests import check_greedy, check_request, check_sampling
 from agentq.types import Candidate, Messages
 
 
@@ -40,12 +40,7 @@ class VLLMPolicy:
         parser: ActionParser | None = None,
         **engine: Any,
     ) -> None:
-        if max_new_tokens < 1:
-            raise ConfigError(f"max_new_tokens={max_new_tokens}; expected at least 1 token for an action.")
-        if temperature < 0 or not 0 < top_p <= 1:
-            raise ConfigError(
-                f"temperature={temperature}, top_p={top_p}; expected a temperature of 0 or above and 0 < top_p <= 1."
-            )
+        check_sampling(temperature, top_p, max_new_tokens)
         vllm = _vllm()
         from agentq.backbones.loading import resolve_name
 
@@ -70,11 +65,7 @@ class VLLMPolicy:
         """
         started = time.perf_counter()
         allowed = check_request(batch, n, seeds, admissible)
-        if self.temperature == 0 and n > 1:
-            raise CandidateError(
-                f"temperature 0 with n={n}: greedy decoding gives one and the same candidate {n} times. "
-                "Use n=1, or a temperature above 0."
-            )
+        check_greedy(self.temperature, n)
         limits = [admissible_actions(a) if a is not None and self.restrict else None for a in allowed]
         sampling = [self._sampling(n, seed, limit) for seed, limit in zip(seeds, limits, strict=True)]
         outputs = self._chat(batch, sampling) if batch else []

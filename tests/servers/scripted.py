@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
 
 
 @dataclass
@@ -63,7 +61,8 @@ def scripted_server(answer: Answer) -> Iterator[Received]:
         finally:
             now -= 1
 
-    app = Starlette(routes=[Route("/{path:path}", handle, methods=["GET", "POST"])])
+    app = FastAPI()
+    app.add_api_route("/{path:path}", handle, methods=["GET", "POST"], response_model=None)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()

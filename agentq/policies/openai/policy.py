@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import httpx
 
-from agentq.errors import CandidateError, ConfigError, ServerError
+from agentq.errors import ConfigError, ServerError
 from agentq.policies.openai.background import BackgroundLoop
 from agentq.policies.openai.candidates import candidate_of_choice
 from agentq.policies.openai.client import (
@@ -25,28 +25,15 @@ from agentq.policies.openai.client import (
     together,
 )
 from agentq.policies.openai.constraints import AdmissibleActions, admissible_actions
+from agentq.policies.openai.statistics import ServerPolicyStatistics
 from agentq.policies.parsing import ActionParser, deduplicate
-from agentq.policies.requests import check_request
+from agentq.policies.requests import check_greedy, check_request, check_sampling
 from agentq.types import Candidate, Messages
 
 CHAT = "/v1/chat/completions"
 Restrict = Literal["decode", "check", "off"]
 Dialect = Literal["auto", "vllm", "openai"]
 Seeding = Literal["request", "sample"]
-
-
-@dataclass(slots=True)
-class ServerPolicyStatistics:
-    """What a policy asked of its server since it was made; token counts are the server's own."""
-
-    states: int = 0
-    candidates: int = 0  # samples before deduplication
-    computed_tokens: int = 0  # of prompts (once per request) and samples, without what the server had cached
-    reused_tokens: int = 0  # of prompts, from the server's prefix cache where it reports them
-    sampled_tokens: int = 0
-    requests: int = 0  # the question for the server's models included
-    retries: int = 0  # of infrastructure errors alone
-    seconds: float = 0.0  # wall clock inside propose
 
 
 class OpenAIPolicy:
@@ -88,7 +75,8 @@ class OpenAIPolicy:
         self.dialect: Dialect = dialect
         self.seeding: Seeding = seeding
         self.statistics = ServerPolicyStatistics()
-        _check(temperature, top_p, max_new_tokens, self.restrict, dialect, seeding, bool(tools))
+        check_sampling(temperature, top_p, max_new_tokens)
+        _check(self.restrict, dialect, seeding, bool(tools))
         self._temperature = temperature
         self._parser: ActionParser | None = None if whole_reply else (parser or _same)
         self._extra = dict(extra_body or {})
@@ -172,35 +160,23 @@ class OpenAIPolicy:
         seeds: Sequence[int],
         admissible: Sequence[Sequence[str] | None] | None,
     ) -> list[list[Candidate]]:
-        try:
-            return await self._sample(client, batch, n, seeds, admissible)
-        finally:  # what failed was sent, too
-            self.statistics.requests = self._wire.requests
-            self.statistics.retries = self._wire.retries
-
-    async def _sample(
-        self,
-        client: ChatClient,
-        batch: Sequence[Messages],
-        n: int,
-        seeds: Sequence[int],
-        admissible: Sequence[Sequence[str] | None] | None,
-    ) -> list[list[Candidate]]:
         started = time.perf_counter()
         allowed = check_request(batch, n, seeds, admissible)
-        if self._temperature == 0 and n > 1:
-            raise CandidateError(
-                f"temperature 0 with n={n}: greedy decoding gives one and the same candidate {n} times. "
-                "Use n=1, or a temperature above 0."
-            )
+        check_greedy(self._temperature, n)
         limits = [
             None if actions is None or self.restrict == "off" else admissible_actions(actions)
             for actions in allowed
         ]
-        if self.model is None or self.dialect == "auto":
-            await self._recognise(client)
-        states = zip(batch, seeds, limits, strict=True)
-        proposals = await together([self._state(client, m, n, seed, limit) for m, seed, limit in states])
+        try:
+            if self.model is None or self.dialect == "auto":
+                await self._recognise(client)
+            states = zip(batch, seeds, limits, strict=True)
+            proposals = await together(
+                [self._state(client, messages, n, seed, limit) for messages, seed, limit in states]
+            )
+        finally:  # what failed was sent, too
+            self.statistics.requests = self._wire.requests
+            self.statistics.retries = self._wire.retries
         self.statistics.states += len(batch)
         self.statistics.candidates += len(batch) * n
         self.statistics.seconds += time.perf_counter() - started
@@ -319,21 +295,7 @@ def _same(line: str) -> str:
     return line
 
 
-def _check(
-    temperature: float,
-    top_p: float,
-    max_new_tokens: int,
-    restrict: str,
-    dialect: str,
-    seeding: str,
-    tools: bool,
-) -> None:
-    if temperature < 0 or not 0 < top_p <= 1:
-        raise ConfigError(
-            f"temperature={temperature}, top_p={top_p}; expected a temperature of 0 or above and 0 < top_p <= 1."
-        )
-    if max_new_tokens < 1:
-        raise ConfigError(f"max_new_tokens={max_new_tokens}; expected at least 1 token for an action.")
+def _check(restrict: str, dialect: str, seeding: str, tools: bool) -> None:
     for name, value, known in (
         ("restrict", restrict, ("decode", "check", "off")),
         ("dialect", dialect, ("auto", "vllm", "openai")),

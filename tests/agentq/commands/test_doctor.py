@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from agentq import tested_versions
 from agentq.cli import main

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from agentq.errors import CandidateError, ConfigError, InfrastructureError, ServerError
 from agentq.policies.openai.client import (

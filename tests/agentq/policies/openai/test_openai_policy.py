@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from agentq.agent import Agent
 from agentq.errors import CandidateError, ConfigError, ServerError

@@ -64,6 +64,7 @@ def test_the_server_says_what_it_is(policy: OpenAIPolicy) -> None:
 
 
 def test_eight_candidates_in_one_request(policy: OpenAIPolicy) -> None:
+    policy.propose([STATE], 1, [9])  # the first call also asks for the server's models
     before = policy.statistics.requests
     (candidates,) = policy.propose([STATE], 8, [0])
     assert policy.statistics.requests == before + 1
