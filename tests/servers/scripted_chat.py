@@ -107,7 +107,7 @@ def serving(chat: ScriptedChat) -> Iterator[ScriptedChat]:
     """The server on a free local port, its address in ``chat.url``, for the length of the block."""
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+        # HTTP/1.0: a connection per request, so that none outlives the event loop of a test.
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -134,12 +134,10 @@ def serving(chat: ScriptedChat) -> Iterator[ScriptedChat]:
         def _stream(self, answer: dict[str, Any]) -> None:
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")
-            self.send_header("connection", "close")
             self.end_headers()
             for chunk in _chunks(answer):
                 self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
             self.wfile.write(b"data: [DONE]\n\n")
-            self.close_connection = True
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """Quiet."""

@@ -8,6 +8,7 @@ sends one request with n.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import json
 import time
@@ -88,20 +89,15 @@ class _Guided(Guided):
         return getattr(self.inner, name)
 
 
+@functools.cache
 def _guided_model_class() -> type[Any]:
     try:
         from agents.models.interface import Model
     except ImportError as error:
         raise missing_extra("openai-agents", error) from error
 
-    global _CLASS
-    if _CLASS is None:
-        methods = {"__doc__": "A model whose response is the best of n.", "__module__": __name__}
-        _CLASS = type("GuidedModel", (_Guided, Model), methods)
-    return _CLASS
-
-
-_CLASS: type[Any] | None = None
+    methods = {"__doc__": "A model whose response is the best of n.", "__module__": __name__}
+    return type("GuidedModel", (_Guided, Model), methods)
 
 
 def chat_messages(system: str | None, given: str | Sequence[Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from agentq.wrapping.guided import Guided, missing_extra
 
 try:
     from smolagents import models
-    from smolagents.models import ApiModel, ChatMessage, Model
+    from smolagents.models import ChatMessage, LiteLLMModel, Model, OpenAIModel
     from smolagents.monitoring import TokenUsage
 except ImportError as error:
     raise missing_extra("smolagents", error) from error
@@ -35,14 +35,14 @@ def wrap(agent: object, guide: Guide) -> Any:
 class GuidedModel(Guided, Model):
     """A model whose message is the best of n messages of ``inner``.
 
-    Models of services get one request with n where the service takes it; local models are called n times and
-    must sample (``do_sample=True`` for transformers).
+    OpenAI-compatible and LiteLLM services get one request with n where they take it; other models are called
+    n times and must sample (``do_sample=True`` for transformers).
     """
 
     def __init__(self, inner: Any, guide: Guide) -> None:
         self.inner = inner
         self.guide = guide
-        self._asker = Asker(together=isinstance(inner, ApiModel), parallel=guide.parallel)
+        self._asker = Asker(isinstance(inner, OpenAIModel | LiteLLMModel), guide.parallel)
         super().__init__(
             flatten_messages_as_text=inner.flatten_messages_as_text,
             tool_name_key=inner.tool_name_key,
@@ -68,13 +68,16 @@ class GuidedModel(Guided, Model):
             seed = options.get("seed", defaults.get("seed"))
             if first and isinstance(seed, int):
                 more["seed"] = seed + first
-            with _Overriding(self.inner, {**self.guide.sampling, **more}):
-                message = self.inner.generate(
-                    messages, stop_sequences, response_format, tools_to_call_from, **{**options, **more}
-                )
+            message = _with(self.inner, {**self.guide.sampling, **more}).generate(
+                messages,
+                stop_sequences=stop_sequences,
+                response_format=response_format,
+                tools_to_call_from=tools_to_call_from,
+                **{**options, **more},
+            )
             return _messages(message, None if self.inner.supports_stop_parameter else stop_sequences)
 
-        temperature = options.get("temperature", defaults.get("temperature"))
+        temperature = {**kwargs, **defaults, **self.guide.sampling}.get("temperature")
         replies: Replies[ChatMessage] = self._asker.ask(request, self.guide.wanted(temperature))
         candidates = [self._candidate(reply, bool(tools_to_call_from)) for reply in replies.items]
         chat = [chat_message(message) for message in messages]
@@ -125,20 +128,14 @@ class GuidedModel(Guided, Model):
         )
 
 
-class _Overriding:
-    """``inner.kwargs`` win over call options in smolagents; overrides must stand in both for a moment."""
-
-    def __init__(self, inner: Any, overrides: Mapping[str, Any]) -> None:
-        self._inner = inner
-        self._overrides = {name: value for name, value in overrides.items() if name in inner.kwargs}
-
-    def __enter__(self) -> None:
-        self._kwargs = self._inner.kwargs
-        if self._overrides:
-            self._inner.kwargs = {**self._kwargs, **self._overrides}
-
-    def __exit__(self, *error: object) -> None:
-        self._inner.kwargs = self._kwargs
+def _with(inner: Any, overrides: Mapping[str, Any]) -> Any:
+    """``inner`` with other defaults, which win over the options of a call; it shares client and weights."""
+    won = {name: value for name, value in overrides.items() if name in inner.kwargs}
+    if not won:
+        return inner
+    other = copy.copy(inner)
+    other.kwargs = {**inner.kwargs, **won}
+    return other
 
 
 def chat_message(message: Any) -> dict[str, Any]:
