@@ -147,6 +147,7 @@ def serving(port: int = 0) -> Iterator[str]:
 
 
 def main() -> None:
+    """Serve until interrupted."""
     parser = argparse.ArgumentParser(description="Serve the small shopping model at /v1.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8001)

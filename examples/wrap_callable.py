@@ -1,6 +1,6 @@
 """Guide a plain function from messages to text.
 
-    python examples/wrap_callable.py
+python examples/wrap_callable.py
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import itertools
 
 from shopping import Shop, close, show
 
-from agentq import BackboneConfig, HuggingFacePolicy, load_backbone
+from agentq import BackboneConfig, Candidate, HuggingFacePolicy, load_backbone
 from agentq.types import Messages
 from agentq.wrapping import wrap
 
@@ -19,17 +19,21 @@ policy = HuggingFacePolicy(
 )
 
 
-def agent(messages: Messages) -> str:
-    """The agent that exists already: it answers with one action, another one each time."""
+def agent(messages: Messages) -> Candidate:
+    """The agent that exists already: it answers with one action, another one each time.
+
+    A plain text would do. A candidate keeps log-probabilities besides, which this small critic reads.
+    """
     ((candidate,),) = policy.propose([messages], n=1, seeds=[next(seeds)])
-    return candidate.text
+    return candidate
 
 
 def main() -> None:
+    """Play one episode and show every decision."""
     guided = wrap(agent, critic="embedded-q", n=6, on_decision=show)
     shop = Shop()
     while not shop.done:
-        shop.act(guided(shop.messages))
+        shop.act(guided(shop.messages).text)
     close(shop)
 
 

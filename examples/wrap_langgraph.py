@@ -1,6 +1,6 @@
 """Guide the chat model of a LangGraph graph: one node asks the model, the other one walks through the shop.
 
-    python examples/wrap_langgraph.py
+python examples/wrap_langgraph.py
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def graph_of(model: Any, shop: Shop) -> Any:
 
 
 def main() -> None:
+    """Play one episode and show every decision."""
     with serving() as url:
         model = ChatOpenAI(model="embedded", base_url=url, api_key=SecretStr("none"))
         guided = wrap(model, critic="embedded-q", sampling=SAMPLING, on_decision=show)

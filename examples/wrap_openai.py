@@ -1,6 +1,6 @@
 """Guide an agent that talks to an OpenAI client, and log its episode.
 
-    python examples/wrap_openai.py
+python examples/wrap_openai.py
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def play(client: OpenAI, shop: Shop) -> None:
 
 
 def main() -> None:
+    """Play one episode and show every decision."""
     with serving() as url, tempfile.TemporaryDirectory() as folder, TrajectoryWriter(folder) as log:
         client = OpenAI(base_url=url, api_key="none")
         guided = wrap(client, critic="embedded-q", sampling=SAMPLING, on_decision=show, log=log)

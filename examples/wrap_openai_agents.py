@@ -1,6 +1,6 @@
 """Guide the model of an OpenAI Agents SDK agent, run by the SDK's own Runner.
 
-    python examples/wrap_openai_agents.py
+python examples/wrap_openai_agents.py
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ async def play(agent: Agent, shop: Shop) -> None:
 
 
 def main() -> None:
+    """Play one episode and show every decision."""
     with serving() as url:
         model = OpenAIChatCompletionsModel(
             "embedded", openai_client=AsyncOpenAI(base_url=url, api_key="none")

@@ -61,6 +61,7 @@ class Bridge(Model):
 
 
 def main() -> None:
+    """Play one episode and show every decision."""
     with serving() as url:
         model = OpenAIModel("embedded", api_base=url, api_key="none")
         guided = wrap(model, critic="embedded-q", sampling=SAMPLING, on_decision=show)

@@ -17,8 +17,9 @@ from agentq.wrapping.guided import Guided
 class GuidedFunction(Guided):
     """Calls a function ``n`` times with the same arguments and returns the reply that was chosen.
 
-    The first argument (or the keyword ``messages``) is a text or chat messages; a reply is a text or a chat
-    message. A function that always answers the same is asked in vain: it must sample.
+    The first argument (or the keyword ``messages``) is a text or chat messages. A reply is a text, a chat
+    message, or a ``Candidate``, which keeps log-probabilities for a critic that reads them. A function that
+    always answers the same is asked in vain: it must sample.
     """
 
     def __init__(self, function: Any, guide: Guide) -> None:
@@ -75,10 +76,14 @@ def _messages(arguments: Sequence[Any], options: Mapping[str, Any]) -> Messages:
 
 
 def _candidate(reply: Any, guide: Guide) -> Candidate:
+    if isinstance(reply, Candidate):
+        return reply
     if isinstance(reply, Mapping):
         return candidate_of_choice({"message": reply}, guide.parser)
     if isinstance(reply, str):
         return candidate_of_choice({"message": {"content": reply}}, guide.parser)
     return Candidate(
-        repr(reply), None, f"the reply is a {type(reply).__name__}, expected text or a chat message"
+        repr(reply),
+        None,
+        f"the reply is a {type(reply).__name__}, expected text, a chat message or a Candidate",
     )

@@ -1,4 +1,4 @@
-"""A chat-completions server on a local port whose replies are a function of the request: what adapters are tested with."""
+"""A chat-completions server on a local port whose replies are a function of the request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Answer:
     logprobs: Sequence[tuple[str, float]] = ()
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer
+class Refused(Exception):
     """Raised by a script to answer with an HTTP error."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -96,7 +96,11 @@ def _chunks(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for choice in answer["choices"]:
         message = choice["message"]
         calls = [{"index": i, **call} for i, call in enumerate(message.get("tool_calls", ()))]
-        delta = {"role": "assistant", "content": message["content"], **({"tool_calls": calls} if calls else {})}
+        delta = {
+            "role": "assistant",
+            "content": message["content"],
+            **({"tool_calls": calls} if calls else {}),
+        }
         yield base | {"choices": [{"index": choice["index"], "delta": delta, "finish_reason": None}]}
         end = {"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}
         yield base | {"choices": [end]}

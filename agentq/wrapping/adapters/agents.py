@@ -19,6 +19,7 @@ from typing import Any
 from agentq.policies.openai.candidates import candidate_of_choice, text_of_content
 from agentq.types import Candidate
 from agentq.wrapping.asking import Asker, Replies
+from agentq.wrapping.dispatch import unsupported
 from agentq.wrapping.guide import Choice, Guide
 from agentq.wrapping.guided import Guided, missing_extra
 
@@ -32,8 +33,6 @@ def wrap(agent: object, guide: Guide) -> Any:
     """A guided model; None for what is not the SDK's. Raises ``ConfigError`` for an Agent, with advice."""
     names = {(cls.__module__, cls.__qualname__) for cls in inspect.getmro(type(agent))}
     if _AGENT in names:
-        from agentq.wrapping.dispatch import unsupported
-
         raise unsupported(agent, "wrap its model and give it back: agent.clone(model=wrap(model, ...))")
     return _guided_model_class()(agent, guide) if _BASE in names else None
 
@@ -47,16 +46,19 @@ class _Guided(Guided):
         self._asker = Asker(together=False)
 
     async def get_response(
-        self, system_instructions: str | None, input: Any, model_settings: Any, *arguments: Any, **options: Any
+        self,
+        system_instructions: str | None,
+        input: Any,
+        model_settings: Any,
+        *arguments: Any,
+        **options: Any,
     ) -> Any:
         """The best of n responses of ``inner``, with the usage of all."""
         settings = _sampled(model_settings, self.guide.sampling)
 
         async def request(count: int, first: int) -> Sequence[Any]:
             seeded = _seeded(settings, first)
-            return [
-                await self.inner.get_response(system_instructions, input, seeded, *arguments, **options)
-            ]
+            return [await self.inner.get_response(system_instructions, input, seeded, *arguments, **options)]
 
         replies: Replies[Any] = await self._asker.ask_async(request, self.guide.wanted(settings.temperature))
         candidates = [_candidate(reply, self.guide) for reply in replies.items]
@@ -64,7 +66,12 @@ class _Guided(Guided):
         return _chosen(replies, await self.guide.choose_async(messages, candidates, replies))
 
     async def stream_response(
-        self, system_instructions: str | None, input: Any, model_settings: Any, *arguments: Any, **options: Any
+        self,
+        system_instructions: str | None,
+        input: Any,
+        model_settings: Any,
+        *arguments: Any,
+        **options: Any,
     ) -> AsyncIterator[Any]:
         """The chosen response as the events of a stream."""
         from agentq.wrapping.response_events import events_of
@@ -125,14 +132,17 @@ def _candidate(response: Any, guide: Guide) -> Candidate:
     """Messages are the text; function calls, and calls of the service's own tools, are the actions."""
     texts: list[str] = []
     calls: list[dict[str, Any]] = []
+    tokens: list[Any] = []
     for item in response.output:
         fields = item if isinstance(item, Mapping) else item.model_dump()
         kind = fields.get("type")
         if kind == "message":
             texts.append(text_of_content(fields.get("content")))
+            tokens += [token for part in fields["content"] for token in part.get("logprobs") or ()]
         elif kind != "reasoning":
             calls.append(_call(fields))
-    return candidate_of_choice({"message": {"content": "\n".join(texts), "tool_calls": calls}}, guide.parser)
+    message = {"content": "\n".join(texts), "tool_calls": calls}
+    return candidate_of_choice({"message": message, "logprobs": {"content": tokens}}, guide.parser)
 
 
 def _call(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,18 +68,28 @@ class GuidedChatModel(Guided, BaseChatModel):
         return self.bind(**bound.kwargs)
 
     def _generate(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
     ) -> ChatResult:
         n, options = self._asked(kwargs)
 
         def request(count: int, first: int) -> Sequence[_Reply]:
-            return _replies(self.inner.generate([messages], stop=stop, **self._numbered(options, count, first)))
+            return _replies(
+                self.inner.generate([messages], stop=stop, **self._numbered(options, count, first))
+            )
 
         replies = self._asker.ask(request, n)
         return _result(replies, self.guide.choose(_chat(messages), self._candidates(replies), replies))
 
     async def _agenerate(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
     ) -> ChatResult:
         n, options = self._asked(kwargs)
 
@@ -92,12 +102,20 @@ class GuidedChatModel(Guided, BaseChatModel):
         return _result(replies, choice)
 
     def _stream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         yield from _chunks(self._generate(messages, stop, **kwargs).generations[0])
 
     async def _astream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         for chunk in _chunks((await self._agenerate(messages, stop, **kwargs)).generations[0]):
             yield chunk
@@ -189,21 +207,20 @@ def _chunks(generation: ChatGeneration) -> Iterator[ChatGenerationChunk]:
     pieces = words(content) if isinstance(content, str) else [content] if content else []
     for piece in pieces:
         yield ChatGenerationChunk(message=AIMessageChunk(content=piece, id=message.id))
+    made = isinstance(message, AIMessage)
     last = AIMessageChunk(
         content="" if isinstance(content, str) else [],
         id=message.id,
         additional_kwargs=message.additional_kwargs,
         response_metadata=message.response_metadata,
+        usage_metadata=message.usage_metadata if made else None,
+        tool_call_chunks=_call_chunks(message) if made else [],
         chunk_position="last",
     )
-    if isinstance(message, AIMessage):
-        last.usage_metadata = message.usage_metadata
-        last = last.model_copy(update={"tool_call_chunks": _call_chunks(message)})
-        last.init_tool_calls()
     yield ChatGenerationChunk(message=last, generation_info=generation.generation_info)
 
 
-def _call_chunks(message: AIMessage) -> list[dict[str, Any]]:
+def _call_chunks(message: AIMessage) -> list[Any]:
     made = [*message.tool_calls, *message.invalid_tool_calls]
     return [
         {

@@ -42,7 +42,7 @@ def wrap(agent: object, guide: Guide) -> Any:
         return None
     mixin = _GuidedClient if isinstance(agent, OpenAI) else _GuidedAsyncClient
     cls = _guided_class(mixin, type(agent))
-    client = cls.__new__(cls)
+    client = object.__new__(cls)
     # A second client on the same connections: the one handed in stays as it was.
     own = {name: value for name, value in vars(agent).items() if name not in _BOUND}
     client.__dict__.update(own, guide=guide, asker=Asker(together=True, parallel=guide.parallel))
@@ -88,13 +88,13 @@ class _GuidedAsyncClient(_Copied):
 
 class _GuidedChat(Chat):
     @cached_property
-    def completions(self) -> Completions:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def completions(self) -> Completions:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _GuidedCompletions(self._client)
 
 
 class _GuidedAsyncChat(AsyncChat):
     @cached_property
-    def completions(self) -> AsyncCompletions:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def completions(self) -> AsyncCompletions:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _GuidedAsyncCompletions(self._client)
 
 

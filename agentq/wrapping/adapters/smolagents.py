@@ -160,17 +160,18 @@ def _calls(message: ChatMessage) -> list[dict[str, Any]]:
 
 def _messages(message: ChatMessage, stop: list[str] | None) -> list[ChatMessage]:
     """One message per choice of the response behind ``message``; the usage stays with the first."""
-    choices = getattr(message.raw, "choices", None) or ()
+    response: Any = message.raw
+    choices = _choices(response)
     if len(choices) < 2:
         return [message]
     others: list[ChatMessage] = []
     for choice in choices[1:]:
-        raw = copy.copy(message.raw)
+        raw = copy.copy(response)
         raw.choices = [choice]
         content = models.remove_content_after_stop_sequences(choice.message.content, stop)
         calls = choice.message.tool_calls
         others.append(ChatMessage(message.role, content, calls, raw=raw, token_usage=None))
-    first = copy.copy(message.raw)
+    first = copy.copy(response)
     first.choices = [choices[0]]
     message.raw = first
     return [message, *others]
@@ -187,12 +188,17 @@ def _chosen(replies: Replies[ChatMessage], choice: Choice) -> ChatMessage:
     return chosen
 
 
+def _choices(raw: Any) -> Sequence[Any]:
+    """The choices of an OpenAI-like response, none of any other."""
+    return getattr(raw, "choices", None) or ()
+
+
 def _finish(raw: Any) -> str | None:
-    choices = getattr(raw, "choices", None) or ()
+    choices = _choices(raw)
     return getattr(choices[0], "finish_reason", None) if choices else None
 
 
 def _logprobs(raw: Any) -> dict[str, Any] | None:
-    choices = getattr(raw, "choices", None) or ()
-    found = getattr(choices[0], "logprobs", None) if choices else None
+    choices = _choices(raw)
+    found: Any = getattr(choices[0], "logprobs", None) if choices else None
     return found.model_dump() if hasattr(found, "model_dump") else None

@@ -34,7 +34,9 @@ def test_wrapping_a_function_imports_no_framework() -> None:
     assert done.stdout.split("\n")[0] == "[] False"
 
 
-@pytest.mark.parametrize("agent", [3, "text", None, SimpleNamespace(chat=1), int, object_of("openai", "Image")])
+@pytest.mark.parametrize(
+    "agent", [3, "text", None, SimpleNamespace(chat=1), int, object_of("openai", "Image")]
+)
 def test_unknown_objects_are_refused_with_the_list(agent: Any) -> None:
     with pytest.raises(ConfigError, match="agents, langchain_core, openai, smolagents") as caught:
         wrap(agent)

@@ -17,7 +17,7 @@ from agentq.critics.base import Scores
 from agentq.errors import ConfigError, CriticError, LogError, SelectorError
 from agentq.selectors.softmax import Softmax
 from agentq.trajectories import TrajectoryReader, TrajectoryWriter
-from agentq.types import Decision
+from agentq.types import Candidate, Decision
 from agentq.wrapping import GuidanceWarning, wrap
 from tests.agentq.wrapping.preferences import Batch, Failing, Preferences
 
@@ -93,6 +93,13 @@ def test_a_message_with_tool_calls_comes_back_as_it_was() -> None:
     assert agent.decisions[0].action == 'buy({"colour": "green"})'
 
 
+def test_a_candidate_keeps_its_log_probabilities() -> None:
+    reply = Candidate("green", "green", token_logprobs=(-0.5,))
+    agent = wrap(speaker("red", reply), GREEN, n=2)
+    assert agent(ASK) is reply
+    assert agent.decisions[0].chosen.logprob == -0.5
+
+
 def test_a_parser_reads_the_action_and_a_view_what_the_critic_sees() -> None:
     critic = Preferences({"green": 1.0})
     agent = wrap(
@@ -150,7 +157,7 @@ def test_without_a_valid_candidate_the_first_goes_through() -> None:
     assert agent.guide.statistics.all_invalid == 1
     odd = wrap(speaker(7), GREEN, n=2)
     assert odd(ASK) == 7
-    assert "expected text or a chat message" in str(odd.decisions[0].candidates[0].error)
+    assert "expected text, a chat message or a Candidate" in str(odd.decisions[0].candidates[0].error)
 
 
 def test_draws_depend_on_the_messages_and_the_seed_alone() -> None:
@@ -203,6 +210,13 @@ def test_decisions_are_told_and_the_last_ones_kept() -> None:
     assert agent.guide.statistics.candidates == 12
 
 
+def interrupted(agent: Any) -> None:
+    """An episode that an error ends."""
+    with agent.session("scarf"):
+        agent("third")
+        raise KeyError("gone")
+
+
 def test_sessions_become_episodes_of_a_log(tmp_path: Path) -> None:
     with TrajectoryWriter(tmp_path) as log:
         agent = wrap(speaker("red", "green"), GREEN, n=2, log=log)
@@ -214,9 +228,8 @@ def test_sessions_become_episodes_of_a_log(tmp_path: Path) -> None:
             session.reward(0.5, info={"success": True})
             session.reward(0.25)
         assert session.episode == "0"
-        with pytest.raises(KeyError), agent.session("scarf"):
-            agent("third")
-            raise KeyError("gone")
+        with pytest.raises(KeyError):
+            interrupted(agent)
         with agent.session("gloves", episode="mine") as cut:
             agent("fourth")
             cut.truncate()
@@ -251,6 +264,6 @@ def test_concurrent_sessions_stay_apart() -> None:
         return [step.messages[0]["content"] for step in session.steps]
 
     async def both() -> list[list[str]]:
-        return await asyncio.gather(episode("hat", 3), episode("scarf", 2))
+        return list(await asyncio.gather(episode("hat", 3), episode("scarf", 2)))
 
     assert asyncio.run(both()) == [["hat 0", "hat 1", "hat 2"], ["scarf 0", "scarf 1"]]

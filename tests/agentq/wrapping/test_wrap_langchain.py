@@ -165,7 +165,7 @@ def test_the_message_stream_of_a_graph_shows_the_chosen_one_alone() -> None:
     with serving(ScriptedChat(shopping)) as server:
         agent = react_agent(guided_of(server, Preferences({"candidate 1": 2.0, "green": 1.0})))
         parts = list(agent.stream({"messages": [("user", "Buy a hat")]}, stream_mode="messages"))
-    spoken = "".join(part.content for part, _ in parts if isinstance(part, AIMessageChunk))
+    spoken = "".join(str(part.content) for part, _ in parts if isinstance(part, AIMessageChunk))
     assert spoken == "I have bought green, candidate 1"
 
 

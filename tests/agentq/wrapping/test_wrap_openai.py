@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
 from agentq.wrapping import wrap
@@ -42,7 +43,7 @@ def guided_of(chat: ScriptedChat, critic: Any = None, **options: Any) -> Any:
 def test_create_answers_with_the_best_choice_of_one_request(server: ScriptedChat) -> None:
     client = guided_of(server)
     completion = client.chat.completions.create(**ASK, temperature=0.9)
-    assert type(completion) is openai.types.chat.ChatCompletion
+    assert type(completion) is ChatCompletion
     assert [choice.message.content for choice in completion.choices] == ["take the blue one"]
     assert completion.choices[0].index == 0
     assert completion.usage.prompt_tokens == 10  # of the request for all
@@ -73,7 +74,9 @@ def test_with_options_stays_guided(server: ScriptedChat) -> None:
     assert len(client.decisions) == 1  # one guide for both
 
 
-@pytest.mark.parametrize(("n", "requests"), [("refuses", [3, None, None, None]), ("ignores", [3, None, None])])
+@pytest.mark.parametrize(
+    ("n", "requests"), [("refuses", [3, None, None, None]), ("ignores", [3, None, None])]
+)
 def test_a_server_without_n_is_asked_singly(n: Any, requests: list[int | None]) -> None:
     with serving(ScriptedChat(colours, n=n)) as server:
         client = guided_of(server)
@@ -144,7 +147,7 @@ def test_a_stream_replays_the_chosen_choice(server: ScriptedChat) -> None:
     assert isinstance(stream, openai.Stream)
     with stream:
         chunks = list(stream)
-    assert all(type(chunk) is openai.types.chat.ChatCompletionChunk for chunk in chunks)
+    assert all(type(chunk) is ChatCompletionChunk for chunk in chunks)
     pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
     assert [piece for piece in pieces if piece] == ["take", " the", " blue", " one"]
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
@@ -161,7 +164,7 @@ def test_the_stream_helper_sees_what_it_sees_unguided() -> None:
         for client in (client_of(server), guided_of(server)):
             with client.chat.completions.stream(**ASK) as stream:
                 kinds = [event.type for event in stream]
-                message = stream.get_final_completion().choices[0].message.to_dict()
+                message: dict[str, Any] = stream.get_final_completion().choices[0].message.to_dict()
             assert "content.done" in kinds
             assert "tool_calls.function.arguments.done" in kinds
             for call in message["tool_calls"]:
@@ -207,7 +210,6 @@ def test_raw_responses_hold_the_chosen_choice(server: ScriptedChat) -> None:
     raw = client.chat.completions.with_raw_response.create(**ASK)
     assert raw.headers["x-request-id"] == "request-1"
     assert raw.parse().choices[0].message.content == "take the blue one"
-    assert "x-stainless-raw-response" not in {name for name in server.headers[0]} - {"x-stainless-raw-response"}
     with client.chat.completions.with_streaming_response.create(**ASK) as response:
         content = json.loads(response.read())  # the bytes themselves: unguided
     assert content["choices"][0]["message"]["content"] == "take the red one"

@@ -62,7 +62,7 @@ def guided_of(chat: ScriptedChat, **options: Any) -> Any:
 
 def test_the_runner_executes_the_chosen_tool_call(server: ScriptedChat) -> None:
     model = guided_of(server)
-    assert isinstance(model, Model)
+    assert Model in type(model).__mro__
     agent = Agent("shopper", instructions="Buy well.", model=model, tools=[buy])
     with model.session("hat") as session:
         result = asyncio.run(Runner.run(agent, "Buy a hat"))
@@ -168,5 +168,5 @@ def test_input_items_become_chat_messages() -> None:
 
 
 def test_an_agent_is_refused_with_advice() -> None:
-    with pytest.raises(ConfigError, match="agent.clone"):
+    with pytest.raises(ConfigError, match=r"agent\.clone"):
         wrap(Agent("shopper"), Preferences({}))
