@@ -16,7 +16,7 @@ import pytest
 from agentq.critics.base import Scores
 from agentq.errors import ConfigError, CriticError, LogError, SelectorError
 from agentq.selectors.softmax import Softmax
-from agentq.trajectories import TrajectoryReader, TrajectoryWriter
+from agentq.trajectories import TrajectoryReader, TrajectoryWriter, transitions
 from agentq.types import Candidate, Decision
 from agentq.wrapping import GuidanceWarning, wrap
 from tests.agentq.wrapping.preferences import Batch, Failing, Preferences
@@ -246,6 +246,8 @@ def test_sessions_become_episodes_of_a_log(tmp_path: Path) -> None:
     assert scarf.steps[-1].truncated
     assert scarf.metadata["error"] == "KeyError: 'gone'"
     assert gloves.steps[-1].truncated
+    learnt = [item for item in transitions(TrajectoryReader(tmp_path), gamma=0.5) if item.complete]
+    assert [item.return_to_go for item in learnt] == [0.625, 0.75]
     with pytest.raises(LogError, match="made 0 decisions"), agent.session("early") as early:
         early.reward(1.0)
 

@@ -46,6 +46,7 @@ def test_create_answers_with_the_best_choice_of_one_request(server: ScriptedChat
     assert type(completion) is ChatCompletion
     assert [choice.message.content for choice in completion.choices] == ["take the blue one"]
     assert completion.choices[0].index == 0
+    assert completion.usage is not None
     assert completion.usage.prompt_tokens == 10  # of the request for all
     assert completion._request_id == "request-1"
     (request,) = server.requests
