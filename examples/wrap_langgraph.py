@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
-from pydantic import SecretStr
 from shopping import SAMPLING, Shop, close, show
 from tiny_server import serving
 
@@ -45,7 +44,7 @@ def graph_of(model: Any, shop: Shop) -> Any:
 def main() -> None:
     """Play one episode and show every decision."""
     with serving() as url:
-        model = ChatOpenAI(model="embedded", base_url=url, api_key=SecretStr("none"))
+        model = ChatOpenAI(model="embedded", base_url=url, api_key=lambda: "none")
         guided = wrap(model, critic="embedded-q", sampling=SAMPLING, on_decision=show)
         shop = Shop()
         graph_of(guided, shop).invoke({"page": shop.page, "action": ""}, {"recursion_limit": 50})

@@ -23,7 +23,7 @@ from agentq.policies.parsing import ActionParser
 from agentq.selectors.base import Selector
 from agentq.types import Candidate, Decision, Messages, Trajectory
 from agentq.wrapping.asking import FEWER, Replies
-from agentq.wrapping.session import Session, TrajectoryLog, current_session
+from agentq.wrapping.session import TrajectoryLog, current_session
 
 OnCriticError: TypeAlias = Literal["first", "raise"]
 
@@ -105,18 +105,6 @@ class Guide:
     def critic(self) -> Critic | None:
         """What values the candidates."""
         return self.chooser.critic
-
-    def session(
-        self,
-        task: str,
-        seed: int = 0,
-        *,
-        environment: str = "",
-        metadata: Mapping[str, Any] | None = None,
-        episode: str | None = None,
-    ) -> Session:
-        """An episode of the agent, to be logged; see ``Session``."""
-        return Session(self, task, seed, environment=environment, metadata=metadata, episode=episode)
 
     def wanted(self, temperature: float | None) -> int:
         """How many candidates to ask for; 1 with a warning where greedy sampling would repeat itself."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentq.errors import MissingExtraError
 from agentq.types import Decision
-from agentq.wrapping.guide import Guide
 from agentq.wrapping.session import Session
+
+if TYPE_CHECKING:
+    from agentq.wrapping.guide import Guide
 
 
 class Guided:
     """A wrapped agent: its guide, its last decisions and its sessions."""
 
-    guide: Guide
+    if TYPE_CHECKING:  # an annotation at run time would become a field of LangChain's models
+        guide: Guide
 
     @property
     def decisions(self) -> deque[Decision]:
@@ -32,7 +35,7 @@ class Guided:
         episode: str | None = None,
     ) -> Session:
         """An episode to be logged: ``with guided.session("task") as s: ... s.reward(1.0)``."""
-        return self.guide.session(task, seed, environment=environment, metadata=metadata, episode=episode)
+        return Session(self.guide, task, seed, environment=environment, metadata=metadata, episode=episode)
 
 
 def missing_extra(extra: str, error: ImportError) -> MissingExtraError:

@@ -21,7 +21,6 @@ try:
     from langchain_core.messages.utils import convert_to_openai_messages
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
     from langchain_core.runnables import Runnable, RunnableBinding
-    from pydantic import Field, PrivateAttr
 except ImportError as error:
     raise missing_extra("langchain", error) from error
 
@@ -34,7 +33,9 @@ def wrap(agent: object, guide: Guide) -> Any:
     Raises ``ConfigError`` for chains and graphs, whose parts are not told apart from outside.
     """
     if isinstance(agent, BaseChatModel):
-        return GuidedChatModel(inner=agent, guide=guide, cache=False, profile=agent.profile)
+        model = GuidedChatModel(inner=agent, cache=False, profile=agent.profile)
+        model.guide_by(guide)
+        return model
     if isinstance(agent, RunnableBinding) and isinstance(agent.bound, BaseChatModel):
         return agent.model_copy(update={"bound": wrap(agent.bound, guide)})
     if isinstance(agent, Runnable):
@@ -52,13 +53,18 @@ class GuidedChatModel(Guided, BaseChatModel):
     """
 
     inner: BaseChatModel
-    guide: Any = Field(exclude=True, repr=False)
-    _asker: Asker = PrivateAttr()
+    _guide: Guide
+    _asker: Asker
 
-    def model_post_init(self, context: Any) -> None:
-        """Whether n goes into one request is known from the model's options, else found out."""
-        together = "n" in type(self.inner).model_fields
-        self._asker = Asker(together, self.guide.parallel)
+    @property
+    def guide(self) -> Guide:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What chooses."""
+        return self._guide
+
+    def guide_by(self, guide: Guide) -> None:
+        """Set the guide. Whether n goes into one request is known from the model's options, else found out."""
+        self._guide = guide
+        self._asker = Asker("n" in type(self.inner).model_fields, guide.parallel)
 
     def bind_tools(self, tools: Sequence[Any], **options: Any) -> Runnable[Any, AIMessage]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The guided model with tools, described as ``inner`` describes them."""

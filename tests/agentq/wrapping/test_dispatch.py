@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -85,8 +86,6 @@ def test_other_packages_add_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: paperclip\nVersion: 1\n")
     (about / "entry_points.txt").write_text("[agentq.wrappers]\npaperclip = paperclip:wrap\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    import paperclip  # pyright: ignore[reportMissingImports]
-
-    robot = paperclip.Robot()
+    robot = importlib.import_module("paperclip").Robot()
     assert wrap(robot, n=5) == ("guided", robot, 5)
     assert "paperclip" in supported()

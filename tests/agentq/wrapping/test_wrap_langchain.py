@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 import openai
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel, SecretStr
 
 from agentq.errors import ConfigError
 from agentq.wrapping import wrap
 from tests.agentq.wrapping.preferences import Preferences
+from tests.agentq.wrapping.replies import COLOURS, colours, shopping
 from tests.servers.scripted_chat import Answer, Refused, ScriptedChat, serving
-
-COLOURS = ("red", "green", "blue")
-
-
-def colours(body: dict[str, Any], number: int) -> str:
-    return f"take the {COLOURS[number % 3]} one"
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedChat]:
-    with serving(ScriptedChat(colours)) as chat:
-        yield chat
 
 
 def model_of(chat: ScriptedChat, **options: Any) -> ChatOpenAI:
-    return ChatOpenAI(model="m", base_url=chat.url, api_key=SecretStr("secret"), max_retries=0, **options)
+    options = {"api_key": "secret", "max_retries": 0, **options}
+    return ChatOpenAI(model="m", base_url=chat.url, **options)
 
 
 def guided_of(chat: ScriptedChat, critic: Any = None, **options: Any) -> Any:
@@ -109,14 +97,6 @@ def buy(colour: str) -> str:
     return f"bought {colour}"
 
 
-def shopping(body: dict[str, Any], number: int) -> Answer:
-    """Buys first, then says what it has."""
-    last = body["messages"][-1]
-    if last["role"] == "tool":
-        return Answer(f"I have {last['content']}, candidate {number % 3}")
-    return Answer("", [("buy", {"colour": COLOURS[number % 3]})])
-
-
 def test_tool_calls_stream_whole() -> None:
     with serving(ScriptedChat(shopping)) as server:
         model = guided_of(server).bind_tools([buy])
@@ -169,7 +149,7 @@ def test_the_message_stream_of_a_graph_shows_the_chosen_one_alone() -> None:
     assert spoken == "I have bought green, candidate 1"
 
 
-class Colour(BaseModel):
+class Colour(TypedDict):
     """The colour to buy."""
 
     name: str
@@ -180,7 +160,7 @@ def test_structured_output_of_the_chosen_message() -> None:
         return Answer("", [("Colour", {"name": COLOURS[number % 3]})])
 
     with serving(ScriptedChat(naming)) as server:
-        assert guided_of(server).with_structured_output(Colour).invoke("a") == Colour(name="blue")
+        assert guided_of(server).with_structured_output(Colour).invoke("a") == {"name": "blue"}
 
 
 def test_a_model_with_bound_tools_keeps_them() -> None:

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, BaseModel, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from pydantic import BaseModel
 
 from agentq.wrapping import wrap
 from tests.agentq.wrapping.preferences import Preferences
+from tests.agentq.wrapping.replies import COLOURS, colours
 from tests.servers.scripted_chat import Answer, Refused, ScriptedChat, serving
 
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Which colour?"}]}
-COLOURS = ("red", "green", "blue")
-
-
-def colours(body: dict[str, Any], number: int) -> str:
-    return f"take the {COLOURS[number % 3]} one"
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedChat]:
-    with serving(ScriptedChat(colours)) as chat:
-        yield chat
 
 
 def client_of(chat: ScriptedChat) -> OpenAI:

@@ -24,9 +24,9 @@ from agentq.errors import ConfigError
 from agentq.wrapping import wrap
 from agentq.wrapping.adapters.agents import chat_messages
 from tests.agentq.wrapping.preferences import Preferences
-from tests.servers.scripted_chat import Answer, Refused, ScriptedChat, serving
+from tests.agentq.wrapping.replies import shopping
+from tests.servers.scripted_chat import Refused, ScriptedChat, serving
 
-COLOURS = ("red", "green", "blue")
 set_tracing_disabled(True)  # traces go to a service
 
 
@@ -34,14 +34,6 @@ set_tracing_disabled(True)  # traces go to a service
 def buy(colour: str) -> str:
     """Buy the one of this colour."""
     return f"bought {colour}"
-
-
-def shopping(body: dict[str, Any], number: int) -> Answer:
-    """Buys first, then says what it has."""
-    last = body["messages"][-1]
-    if last["role"] == "tool":
-        return Answer(f"I have {last['content']}, candidate {number % 3}")
-    return Answer(None, [("buy", {"colour": COLOURS[number % 3]})])
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -13,9 +12,9 @@ from smolagents.models import ChatMessage, MessageRole, agglomerate_stream_delta
 from agentq.errors import ConfigError
 from agentq.wrapping import wrap
 from tests.agentq.wrapping.preferences import Preferences
+from tests.agentq.wrapping.replies import COLOURS, colours
 from tests.servers.scripted_chat import Answer, Refused, ScriptedChat, serving
 
-COLOURS = ("red", "green", "blue")
 ASK = [ChatMessage(MessageRole.USER, [{"type": "text", "text": "Which colour?"}])]
 
 
@@ -36,16 +35,6 @@ def calling(body: dict[str, Any], number: int) -> Answer:
         colour = next(c for c in COLOURS if f"bought {c}" in spoken)
         return Answer(None, [("final_answer", {"answer": f"{colour}, candidate {number % 3}"})])
     return Answer(None, [("buy", {"colour": COLOURS[number % 3]})])
-
-
-def colours(body: dict[str, Any], number: int) -> str:
-    return f"take the {COLOURS[number % 3]} one"
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedChat]:
-    with serving(ScriptedChat(colours)) as chat:
-        yield chat
 
 
 def guided_of(chat: ScriptedChat, liked: dict[str, float] | None = None, **options: Any) -> Any:
