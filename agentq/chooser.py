@@ -10,6 +10,7 @@ import numpy as np
 
 from agentq.critics.base import Critic, Scores
 from agentq.selectors.base import Selector
+from agentq.selectors.registry import options_of
 from agentq.types import Candidate, Decision, Messages
 
 
@@ -50,10 +51,18 @@ class Chooser:
         """The choice among candidates that are scored already."""
         if self.on_invalid == "execute" and not any(candidate.valid for candidate in candidates):
             certain = np.eye(1, len(candidates))[0]
-            return Decision(tuple(candidates), scores.q, certain, 0, head_q=scores.head_q, selector="invalid")
+            return Decision(
+                candidates=tuple(candidates),
+                q=scores.q,
+                probabilities=certain,
+                index=0,
+                head_q=scores.head_q,
+                selector="invalid",
+                support=scores.support,
+            )
         # The selector's stream is apart from the policy's, which is seeded with the number itself.
         rng = np.random.default_rng([seed, 1])
-        selection = self.selector.select(scores.q, candidates, rng)
+        selection = self.selector.select(scores, candidates, rng)
         return Decision(
             candidates=tuple(candidates),
             q=scores.q,
@@ -62,4 +71,7 @@ class Chooser:
             draw=selection.draw,
             head_q=scores.head_q,
             selector=self.selector.name,
+            flags=selection.flags,
+            support=scores.support,
+            selector_options=options_of(self.selector),
         )

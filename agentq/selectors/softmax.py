@@ -14,14 +14,15 @@ from typing import Literal
 
 import numpy as np
 
+from agentq.critics.base import Scores
 from agentq.errors import SelectorError
-from agentq.selectors.base import Selection
-from agentq.selectors.drawing import checked_values, index_of_draw, needed_draw
+from agentq.selectors.base import BaseSelector
+from agentq.selectors.drawing import checked_values
 from agentq.types import Candidate, FloatArray
 
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(BaseSelector):
     """p_j = exp((q_j - max q) / (rho c)) / sum, invalid candidates at 0.
 
     ``temperature`` is rho > 0. ``scale`` chooses c over the usable values of the state: 1 (none), the largest
@@ -29,6 +30,7 @@ class Softmax:
     """
 
     name = "softmax"
+    draws = True
     temperature: float = 0.1  # in units of the values, or of c
     scale: Literal["none", "max", "std"] = "none"
 
@@ -41,9 +43,9 @@ class Softmax:
         if self.scale not in ("none", "max", "std"):
             raise SelectorError(f"scale is {self.scale!r}, expected 'none', 'max' or 'std'.")
 
-    def probabilities(self, q: FloatArray, candidates: Sequence[Candidate]) -> FloatArray:
+    def probabilities(self, scores: Scores, candidates: Sequence[Candidate]) -> FloatArray:
         """The distribution, (N,). Raises ``SelectorError`` when no value is usable."""
-        values = checked_values(q, candidates, self.name)
+        values = checked_values(scores, candidates, self.name)
         unit = self._unit(values[np.isfinite(values)])
         with np.errstate(over="ignore"):  # a gap beyond the float range is a probability of 0
             gaps = values - values.max()  # <= 0; the maximum is finite
@@ -56,13 +58,3 @@ class Softmax:
         if self.scale == "none":
             return 1.0
         return float(np.abs(usable).max() if self.scale == "max" else usable.std())
-
-    def select(self, q: FloatArray, candidates: Sequence[Candidate], rng: np.random.Generator) -> Selection:
-        """Draw one candidate; one uniform number is taken from ``rng``, whatever N."""
-        probabilities = self.probabilities(q, candidates)
-        draw = float(rng.random())
-        return Selection(probabilities=probabilities, index=index_of_draw(probabilities, draw), draw=draw)
-
-    def replay(self, q: FloatArray, candidates: Sequence[Candidate], draw: float | None) -> int:
-        """The index that ``draw`` chooses for these values."""
-        return index_of_draw(self.probabilities(q, candidates), needed_draw(draw, self.name))

@@ -9,7 +9,7 @@ from typing import Any
 
 from agentq.critics.base import Critic, Scores
 from agentq.errors import ConfigError, EvaluationError
-from agentq.selectors.registry import load_selector
+from agentq.selectors.registry import load_selector, options_of
 from agentq.trajectories.reader import Episode
 from agentq.trajectories.transitions import NOT_EXECUTED
 from agentq.types import Candidate, Decision, Messages, Step, Trajectory
@@ -207,7 +207,7 @@ class _Chooser:
             return None
         if self._rule is not None:
             return self._rule
-        found = self._book.find(episode.trajectory, decision.selector)
+        found = self._book.find(episode.trajectory, decision)
         if isinstance(found, Unknown):
             raise EvaluationError(
                 f"{episode.id} step {number}: {found.reason}. Name the selector to choose with (--selector)."
@@ -217,16 +217,17 @@ class _Chooser:
 
 def _decide(rule: Rule | None, trajectory: Trajectory, number: int, scores: Scores) -> Decision:
     logged = trajectory.steps[number].decision
-    name, draw = INVALID, None
+    name, draw, flags, options = INVALID, None, (), None
     if rule is None:
         choice = invalid_choice(logged)
         index, probabilities = choice.index, choice.probabilities
     else:
-        fresh = rule.selector.select(scores.q, logged.candidates, decision_stream(trajectory, number))
+        fresh = rule.selector.select(scores, logged.candidates, decision_stream(trajectory, number))
         index, probabilities, name, draw = fresh.index, fresh.probabilities, rule.name, fresh.draw
+        flags, options = fresh.flags, options_of(rule.selector)
         if draw is not None and logged.draw is not None and isinstance(rule.selector, Replays):
             draw = logged.draw
-            index = rule.selector.replay(scores.q, logged.candidates, draw)
+            index = rule.selector.replay(scores, logged.candidates, draw)
     taken = played_decision(trajectory.steps[number]).chosen
     other = executed(logged.candidates[index]) != executed(taken)
     return Decision(
@@ -237,7 +238,9 @@ def _decide(rule: Rule | None, trajectory: Trajectory, number: int, scores: Scor
         draw=draw,
         head_q=scores.head_q,
         selector=name,
-        flags=(COUNTERFACTUAL, NOT_EXECUTED) if other else (COUNTERFACTUAL,),
+        flags=(COUNTERFACTUAL, NOT_EXECUTED, *flags) if other else (COUNTERFACTUAL, *flags),
+        support=scores.support,
+        selector_options=options,
     )
 
 

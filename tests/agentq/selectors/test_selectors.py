@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from agentq.critics.base import Scores
 from agentq.errors import ConfigError, SelectorError
 from agentq.selectors import load_selector, registry, selector_names
 from agentq.selectors.base import Selector
@@ -53,7 +54,7 @@ def candidates(
 
 def choose(selector: Any, q: Sequence[float], cands: Sequence[Candidate] | None = None, seed: int = 0) -> Any:
     cands = candidates(len(q)) if cands is None else cands
-    return selector.select(np.array(q, dtype=np.float64), cands, np.random.default_rng(seed))
+    return selector.select(Scores(np.array(q, dtype=np.float64)), cands, np.random.default_rng(seed))
 
 
 values = st.lists(
@@ -75,7 +76,7 @@ def test_promises_of_every_selector(selector: Any, q: list[float], seed: int, da
     assert (p >= 0).all()
     assert (p[np.isneginf(q)] == 0).all()
     assert p[selection.index] > 0
-    assert selector.replay(np.array(q), cands, selection.draw) == selection.index
+    assert selector.replay(Scores(np.array(q)), cands, selection.draw) == selection.index
     assert isinstance(selector, Selector)
 
 
@@ -83,7 +84,7 @@ def test_promises_of_every_selector(selector: Any, q: list[float], seed: int, da
 @given(q=st.lists(st.integers(-8, 8), min_size=1, max_size=6), shift=st.integers(-64, 64))
 def test_best_and_softmax_ignore_a_constant(q: list[int], shift: int) -> None:
     # Integers: the shift is exact, so that ties stay ties.
-    here, there = np.array(q, dtype=float), np.array(q, dtype=float) + shift
+    here, there = Scores(np.array(q, dtype=float)), Scores(np.array(q, dtype=float) + shift)
     cands = candidates(len(q))
     assert BestOfN().replay(here, cands, None) == BestOfN().replay(there, cands, None)
     for selector in (Softmax(1.0), Softmax(1.0, scale="std")):
@@ -100,8 +101,8 @@ def test_scaled_softmax_ignores_the_unit(scale: Any, q: list[float], factor: flo
     cands = candidates(len(q))
     selector = Softmax(1.0, scale=scale)
     np.testing.assert_allclose(
-        selector.probabilities(here, cands),
-        selector.probabilities(np.array(factor * here, dtype=np.float64), cands),
+        selector.probabilities(Scores(here), cands),
+        selector.probabilities(Scores(factor * here), cands),
         atol=1e-9,
     )
 
@@ -111,8 +112,8 @@ def test_scaled_softmax_ignores_the_unit(scale: Any, q: list[float], factor: flo
 def test_softmax_does_not_depend_on_order(q: list[float], order: Any) -> None:
     permutation = list(range(len(q)))
     order.shuffle(permutation)
-    p = Softmax(0.5).probabilities(np.array(q), candidates(len(q)))
-    shuffled = Softmax(0.5).probabilities(np.array(q)[permutation], candidates(len(q)))
+    p = Softmax(0.5).probabilities(Scores(np.array(q)), candidates(len(q)))
+    shuffled = Softmax(0.5).probabilities(Scores(np.array(q)[permutation]), candidates(len(q)))
     np.testing.assert_allclose(shuffled, p[permutation], atol=1e-12)
 
 
@@ -176,10 +177,10 @@ def test_softmax_refuses_the_scale() -> None:
 
 @pytest.mark.parametrize("selector", [Softmax(1.0), OneSample()], ids=repr)
 def test_draws_follow_the_probabilities(selector: Any) -> None:
-    q, cands = np.array([0.0, 1.0, -INF, 2.0]), candidates(4, [1, 2, 4, 3])
+    scores, cands = Scores(np.array([0.0, 1.0, -INF, 2.0])), candidates(4, [1, 2, 4, 3])
     rng = np.random.default_rng(1)
-    drawn = np.bincount([selector.select(q, cands, rng).index for _ in range(20_000)], minlength=4)
-    np.testing.assert_allclose(drawn / 20_000, selector.probabilities(q, cands), atol=0.015)
+    drawn = np.bincount([selector.select(scores, cands, rng).index for _ in range(20_000)], minlength=4)
+    np.testing.assert_allclose(drawn / 20_000, selector.probabilities(scores, cands), atol=0.015)
 
 
 def test_majority_counts_actions_not_texts() -> None:
@@ -229,7 +230,7 @@ def test_draw_edges() -> None:
 
 def test_replay_without_the_draw_is_refused() -> None:
     with pytest.raises(SelectorError, match="no draw was logged"):
-        Softmax().replay(np.zeros(2), candidates(2), None)
+        Softmax().replay(Scores(np.zeros(2)), candidates(2), None)
 
 
 def test_selectors_by_name() -> None:
