@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentq.critics.base import Scores
-from agentq.errors import SelectorError
 from agentq.selectors.base import BaseSelector
 from agentq.selectors.drawing import checked_values, one_hot
+from agentq.selectors.priors import log_prior
 from agentq.types import Candidate, FloatArray
 
 
@@ -26,18 +26,6 @@ class Likeliest(BaseSelector):
 
     def probabilities(self, scores: Scores, candidates: Sequence[Candidate]) -> FloatArray:
         """1 for the chosen candidate, (N,). Raises ``SelectorError`` when a log-probability is missing."""
-        values = checked_values(scores, candidates, self.name)
-        likelihoods = np.full(len(values), -np.inf)
-        for i in np.flatnonzero(np.isfinite(values)).tolist():
-            likelihoods[i] = self._score(candidates[i], i)
-        best = int(np.argmax(likelihoods))
-        return one_hot(best, len(values))
-
-    def _score(self, candidate: Candidate, index: int) -> float:
-        logprob = candidate.logprob
-        if logprob is None or not np.isfinite(logprob):
-            raise SelectorError(
-                f"{self.name}: candidate {index} has log-probability {logprob}, expected a number; use a "
-                "policy that keeps log-probabilities, or the selector 'majority'."
-            )
-        return logprob / len(candidate.token_logprobs) if self.per_token else logprob
+        usable = np.isfinite(checked_values(scores, candidates, self.name))
+        prior = log_prior(candidates, usable, "logprob_norm" if self.per_token else "logprob", self.name)
+        return one_hot(int(np.argmax(prior)), len(prior))
