@@ -22,6 +22,7 @@ from agentq.selectors.epsilon_greedy import EpsilonGreedy
 from agentq.selectors.fallback import Fallback
 from agentq.selectors.pessimistic import Pessimistic
 from agentq.selectors.reference import Reference
+from agentq.selectors.registry import load_selector
 from agentq.selectors.softmax import Softmax, TemperatureWarning, largest_temperature
 from agentq.selectors.ucb import UpperConfidenceBound
 from agentq.types import Candidate
@@ -236,22 +237,22 @@ def test_a_large_temperature_is_told_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("name", "options", "message"),
     [
-        (lambda: BestOfN("last"), "ties is 'last', expected one of 'first', 'random'"),
-        (lambda: BestOfN(bound="max"), "bound is 'max'"),
-        (lambda: BestOfN(pessimism=-1.0), "pessimism is -1.0, expected a number of at least 0"),
-        (lambda: Reference(eta=math.nan), "eta is nan"),
-        (lambda: Reference(prior="votes"), "prior is 'votes'"),
-        (lambda: Reference(scale="range"), "scale is 'range'"),
-        (lambda: EpsilonGreedy(1.5), "epsilon is 1.5, expected a number from 0 to 1"),
-        (lambda: UpperConfidenceBound(-0.1), "bonus is -0.1"),
-        (lambda: Pessimistic(-1.0), "threshold is -1.0"),
-        (lambda: Pessimistic(far="drop"), "far is 'drop'"),
-        (lambda: Fallback("oracle"), "baseline is 'oracle'"),
-        (lambda: Fallback(margin=INF), "margin is inf"),
+        ("best_of_n", {"ties": "last"}, "ties is 'last', expected one of 'first', 'random'"),
+        ("best_of_n", {"bound": "max"}, "bound is 'max'"),
+        ("best_of_n", {"pessimism": -1.0}, "pessimism is -1.0, expected a number of at least 0"),
+        ("reference", {"eta": math.nan}, "eta is nan"),
+        ("reference", {"prior": "votes"}, "prior is 'votes'"),
+        ("reference", {"scale": "range"}, "scale is 'range'"),
+        ("epsilon_greedy", {"epsilon": 1.5}, "epsilon is 1.5, expected a number from 0 to 1"),
+        ("ucb", {"bonus": -0.1}, "bonus is -0.1"),
+        ("pessimistic", {"threshold": -1.0}, "threshold is -1.0"),
+        ("pessimistic", {"far": "drop"}, "far is 'drop'"),
+        ("fallback", {"baseline": "oracle"}, "baseline is 'oracle'"),
+        ("fallback", {"margin": INF}, "margin is inf"),
     ],
 )
-def test_impossible_options_are_named(make: Any, message: str) -> None:
+def test_impossible_options_are_named(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(SelectorError, match=message):
-        make()
+        load_selector(name, **options)
