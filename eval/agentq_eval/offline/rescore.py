@@ -81,10 +81,14 @@ class RescoreReport:
 
 
 def rescore(
-    source: str | Path, critic: Critic, settings: RescoreSettings | None = None, output: Path | None = None
+    source: str | Path,
+    critic: Critic | None,
+    settings: RescoreSettings | None = None,
+    output: Path | None = None,
 ) -> RescoreReport:
     """Score the candidates of a run or log with ``critic``, choose again and compare.
 
+    Without a critic the logged values stand (per head and support too) and only the selector is another one.
     Random selectors use the logged draw, else the evaluation's own, so that equal distributions choose the
     same. With ``output`` the rescored log is written there; a second call goes on where the first one
     stopped. Memory: some numbers per decision. Raises ``EvaluationError`` where there is nothing to score,
@@ -142,7 +146,7 @@ def _windows(run: LoggedRun, settings: RescoreSettings) -> Iterator[list[Episode
 class _Chooser:
     """Makes the new decisions of a window of episodes."""
 
-    def __init__(self, run: LoggedRun, critic: Critic, settings: RescoreSettings) -> None:
+    def __init__(self, run: LoggedRun, critic: Critic | None, settings: RescoreSettings) -> None:
         self._critic = critic
         self._settings = settings
         self._book = SelectorBook(run.manifest, settings.logged)
@@ -171,15 +175,19 @@ class _Chooser:
         complete = [trajectory for trajectory in done if trajectory is not None]
         if len(complete) == len(window):
             return complete
-        states = [(step.messages, step.decision.candidates) for e in window for step in e.trajectory.steps]
-        scores = iter(self._scores(states))
+        steps = [step for episode in window for step in episode.trajectory.steps]
+        if self._critic is None:
+            scores = iter([Scores.of(step.decision) for step in steps])
+        else:
+            states = [(step.messages, step.decision.candidates) for step in steps]
+            scores = iter(self._scores(self._critic, states))
         return [self._rescored(episode, scores) for episode in window]
 
-    def _scores(self, states: Sequence[tuple[Messages, Sequence[Candidate]]]) -> list[Scores]:
+    def _scores(self, critic: Critic, states: Sequence[tuple[Messages, Sequence[Candidate]]]) -> list[Scores]:
         size = self._settings.batch_size
         found: list[Scores] = []
         for start in range(0, len(states), size):
-            found += self._critic.score_heads(states[start : start + size])
+            found += critic.score_heads(states[start : start + size])
         if len(found) != len(states):
             raise EvaluationError(
                 f"critic {self._settings.critic!r} gave {len(found)} results for {len(states)} states: "
