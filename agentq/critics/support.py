@@ -29,7 +29,7 @@ _BLOCK = 256  # queries of one matrix product
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest key of each of n queries."""
+    """One key near each of n queries."""
 
     index: NDArray[np.int64]  # (n,)
     distance: FloatArray  # (n,) Euclidean
@@ -40,8 +40,10 @@ def prdc_keys(states: Vectors, actions: Vectors, beta: float) -> FloatArray:
     return np.concatenate([beta * states.astype(np.float64), actions.astype(np.float64)], axis=1)
 
 
-def nearest(keys: FloatArray, queries: FloatArray) -> Neighbours:
+def nearest(keys: FloatArray, queries: FloatArray, rank: int = 1) -> Neighbours:
     """Exact search by one matrix product for each block of queries, (M, D) and (n, D) -> n neighbours.
+
+    ``rank`` 2 finds the second nearest instead, and so on; PRDC's k is such a rank.
 
     Memory is 2 KB per key. The distance of the neighbour that is found is computed from the difference, since
     the product loses digits where both are close.
@@ -50,7 +52,10 @@ def nearest(keys: FloatArray, queries: FloatArray) -> Neighbours:
     index = np.zeros(len(queries), dtype=np.int64)
     for start in range(0, len(queries), _BLOCK):
         block = queries[start : start + _BLOCK]
-        index[start : start + len(block)] = np.argmin(norms - 2 * (block @ keys.T), axis=1)
+        order = norms - 2 * (block @ keys.T)  # squared distance but for the query's own norm
+        index[start : start + len(block)] = (
+            np.argmin(order, axis=1) if rank == 1 else np.argpartition(order, rank - 1, axis=1)[:, rank - 1]
+        )
     return Neighbours(index, np.linalg.norm(queries - keys[index], axis=1))
 
 
