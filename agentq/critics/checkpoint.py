@@ -1,5 +1,7 @@
 """A critic as a folder: config.json, heads.safetensors, adapter/ (LoRA), backbone/ (optional), README.md.
 
+support.safetensors is there where the critic says how far candidates are from its log.
+
 A head belongs to one set of backbone weights and one chat template; both are stored as fingerprints and
 compared on loading, since a head on other features gives plausible nonsense without any error.
 """
@@ -17,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -24,16 +27,20 @@ from agentq.backbones.backbone import Backbone
 from agentq.backbones.config import BackboneConfig
 from agentq.backbones.loading import load_backbone
 from agentq.critics.heads import HeadSettings, QHeads
-from agentq.errors import BackboneError, CheckpointError, ConfigError
+from agentq.critics.support import SupportIndex
+from agentq.errors import BackboneError, CheckpointError, ConfigError, CriticError
 from agentq.provenance import package_versions
 
 if TYPE_CHECKING:
     from agentq.critics.q_head import FeatureFunction, QCritic
 
 FORMAT = 1
-CONFIG, HEADS, ADAPTER, BACKBONE, CARD = (
+_SUPPORT_ARRAYS = ("keys", "pair_mean", "state_mean")
+_SUPPORT_NUMBERS = ("beta", "radius", "quantile", "held_out")
+CONFIG, HEADS, SUPPORT, ADAPTER, BACKBONE, CARD = (
     "config.json",
     "heads.safetensors",
+    "support.safetensors",
     "adapter",
     "backbone",
     "README.md",
@@ -51,6 +58,9 @@ def save_critic(critic: QCritic, folder: Path, save_backbone: bool) -> Path:
         (aside / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
         tensors = {name: t.detach().cpu().contiguous() for name, t in critic.heads.state_dict().items()}
         save_file(tensors, aside / HEADS)
+        if critic.support is not None:
+            arrays = {name: getattr(critic.support, name) for name in _SUPPORT_ARRAYS}
+            save_file({name: torch.from_numpy(array) for name, array in arrays.items()}, aside / SUPPORT)
         if adapter is not None:
             adapter.save_pretrained(str(aside / ADAPTER), safe_serialization=True)
             (aside / ADAPTER / CARD).unlink(missing_ok=True)  # peft's template; ours is one level up
@@ -93,8 +103,16 @@ def load_critic(
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a critic of this version: {error!r}.") from error
     _fill(heads, folder / HEADS)
+    support = _support(content.get("support"), folder / SUPPORT)
     try:
-        return cls(backbone, heads, config, features=features, trust_grounding=trust_grounding)
+        return cls(
+            backbone,
+            heads,
+            config,
+            features=features,
+            trust_grounding=trust_grounding,
+            support=support,
+        )
     except ConfigError as error:
         raise CheckpointError(f"critic {folder}: {error}") from error
 
@@ -122,6 +140,9 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
             "adapter": adapter,
             "saved": saved,
         },
+        "support": None
+        if critic.support is None
+        else {name: getattr(critic.support, name) for name in _SUPPORT_NUMBERS},
         "versions": package_versions(),
     }
 
@@ -272,6 +293,18 @@ def _fill(heads: QHeads, path: Path) -> None:
     heads.eval().requires_grad_(False)
 
 
+def _support(numbers: Mapping[str, Any] | None, path: Path) -> SupportIndex | None:
+    if numbers is None:  # also in folders of versions that knew no support
+        return None
+    try:
+        arrays = {name: tensor.numpy() for name, tensor in load_file(path).items()}
+        return SupportIndex(**arrays, **numbers)
+    except (OSError, SafetensorError, TypeError, CriticError) as error:
+        raise CheckpointError(
+            f"{path} is missing, broken or other than {CONFIG} says: {error}. Copy or download it again."
+        ) from error
+
+
 def _replace(aside: Path, folder: Path) -> None:
     """Put the written folder in place of an earlier one."""
     if folder.exists():
@@ -309,6 +342,7 @@ q = critic.score([(messages, candidates)])[0]  # higher is better, -inf for cand
 | training data (SHA-256) | {critic["training"].get("data_hash", "not recorded")} |
 | backbone weights (SHA-256) | {backbone["fingerprint"]} |
 | chat template (SHA-256) | {backbone["template_fingerprint"]} |
+| support index | {"yes" if content["support"] else "no"} |
 | LoRA adapter | {"yes" if backbone["adapter"] else "no"} |
 | backbone included | {"yes" if backbone["saved"] else "no"} |
 

@@ -26,6 +26,7 @@ from agentq.types import Candidate, FloatArray, Messages
 if TYPE_CHECKING:
     from agentq.backbones.backbone import Backbone
     from agentq.critics.heads import QHeads
+    from agentq.critics.support import SupportIndex
     from agentq.features.extract import FeatureExtractor
 
 Batch = Sequence[tuple[Messages, Sequence[Candidate]]]
@@ -75,11 +76,19 @@ class _Request:
     proposals: NDArray[np.float32]  # (distinct actions, P) how the policy proposed them
 
 
+@dataclass(frozen=True, slots=True)
+class _Valued:
+    """Heads and distances of the distinct actions of one state."""
+
+    heads: FloatArray  # (K, distinct actions)
+    distances: FloatArray | None = None  # (distinct actions,)
+
+
 class QCritic:
     """Values candidates by K heads on hidden states of ``backbone``; implements ``agentq.critics.base.Critic``.
 
     ``max_batch_tokens`` bounds the padded tokens of one forward (raise it on a GPU); ``features`` replaces
-    ``agentq.scoring.score_features``.
+    ``agentq.scoring.score_features``. With ``support`` scores say how far each candidate is from the log.
     """
 
     def __init__(
@@ -91,8 +100,10 @@ class QCritic:
         features: FeatureFunction | None = None,
         max_batch_tokens: int = 8192,
         trust_grounding: bool = True,
+        support: SupportIndex | None = None,
     ) -> None:
         self.backbone = backbone
+        self.support = support
         self.heads = heads.to(backbone.device).eval()
         self.config = config or QCriticConfig()
         self.layers = tuple(absolute_layer(layer, backbone.num_layers) for layer in self.config.layers)
@@ -114,8 +125,8 @@ class QCritic:
         """Like ``score`` with the value of each head (K, N) and why a candidate is -inf."""
         requests = [self._request(number, *state) for number, state in enumerate(batch)]
         live = [number for number, request in enumerate(requests) if request.actions]
-        values = self._values([requests[number] for number in live]) if live else []
-        by_state = dict(zip(live, values, strict=True))
+        found = self._values([requests[number] for number in live]) if live else []
+        by_state = dict(zip(live, found, strict=True))
         return [
             self._scores(number, request, by_state.get(number)) for number, request in enumerate(requests)
         ]
@@ -144,6 +155,8 @@ class QCritic:
         digest.update(json.dumps(reading, sort_keys=True).encode())
         for name, tensor in sorted(self.heads.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        if self.support is not None:
+            digest.update(self.support.digest.encode())
         return digest.hexdigest()
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
@@ -152,7 +165,7 @@ class QCritic:
         yield from (p for p in self.backbone.model.parameters() if p.requires_grad)
 
     def save_pretrained(self, folder: str | Path, save_backbone: bool = False) -> Path:
-        """Write the critic as a folder: config.json, heads.safetensors, adapter/, README.md.
+        """Write the critic as a folder: config.json, heads.safetensors, support.safetensors, adapter/, README.md.
 
         ``save_backbone`` adds the backbone's own weights and tokenizer: needed when it was fine-tuned in
         full. Raises ``CheckpointError`` when the folder cannot be written.
@@ -229,14 +242,30 @@ class QCritic:
             config.truncation,
         )
 
-    def _values(self, requests: Sequence[_Request]) -> list[FloatArray]:
-        """(K, distinct actions) per state."""
+    def _values(self, requests: Sequence[_Request]) -> list[_Valued]:
+        """What is known about the distinct actions of each state."""
         proposals = torch.from_numpy(np.concatenate([request.proposals for request in requests]))
         with torch.no_grad():
             features = self._request_features(requests).to(self.backbone.device)  # (all, D)
             q = self.heads.q_values(torch.cat([features.float(), proposals.to(features.device)], dim=1))
         sizes = [len(request.actions) for request in requests]
-        return [part.double().cpu().numpy() for part in q.split(sizes, dim=1)]
+        parts = [part.double().cpu().numpy() for part in q.split(sizes, dim=1)]
+        if self.support is None:
+            return [_Valued(part) for part in parts]
+        distances = self._distances(self.support, requests, features.float().cpu().numpy())
+        borders = np.cumsum(sizes)[:-1]
+        return [_Valued(*pair) for pair in zip(parts, np.split(distances, borders), strict=True)]
+
+    def _distances(
+        self, support: SupportIndex, requests: Sequence[_Request], features: NDArray[np.float32]
+    ) -> FloatArray:
+        """(all distinct actions,) in radii of the support index."""
+        if not support.reads_states:
+            return support.distances(features)
+        with torch.no_grad():
+            states = self._state_features([request.messages for request in requests]).float().cpu().numpy()
+        sizes = [len(request.actions) for request in requests]
+        return support.distances(features, np.repeat(states, sizes, axis=0))
 
     def _request_features(self, requests: Sequence[_Request]) -> Tensor:
         """(all distinct actions of all states, D)."""
@@ -306,11 +335,13 @@ class QCritic:
             max_batch_tokens=self._max_batch_tokens,
         )
 
-    def _scores(self, number: int, request: _Request, distinct: FloatArray | None) -> Scores:
+    def _scores(self, number: int, request: _Request, valued: _Valued | None) -> Scores:
         column = np.array(request.column)
         valid = column >= 0
         head_q = np.full((self.heads.settings.heads, len(column)), -np.inf)
-        if distinct is not None:
+        support = None if self.support is None else np.full(len(column), np.inf)
+        if valued is not None:
+            distinct = valued.heads
             if not np.isfinite(distinct).all():
                 bad = int(np.flatnonzero(~np.isfinite(distinct).all(axis=0))[0])
                 raise CriticError(
@@ -318,11 +349,13 @@ class QCritic:
                     "hidden states or the heads are not finite; try float32 or bfloat16, or check the training."
                 )
             head_q[:, valid] = distinct[:, column[valid]]
+            if support is not None and valued.distances is not None:
+                support[valid] = valued.distances[column[valid]]
         q = np.full(len(column), -np.inf)
         if valid.any():
             values = torch.from_numpy(head_q[:, valid])
             q[valid] = aggregate(values, self.config.aggregation, pessimism=self.config.pessimism).numpy()
-        return Scores(q=q, head_q=head_q, reasons=request.reasons)
+        return Scores(q=q, head_q=head_q, reasons=request.reasons, support=support)
 
 
 def absolute_layer(layer: int, layers: int) -> int:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentq.critics.base import Critic
 
+#: As a critic: the values that are in the log.
+LOGGED = "logged"
 HELP = "score a log again with another critic; agreement and off-policy values of the new choices"
 
 
@@ -17,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("log", type=Path, metavar="LOG", help="folder of a run or of a trajectory log")
     parser.add_argument(
-        "--critic", required=True, help="a folder of a saved critic, a hub name, or module:function"
-    )
+        "--critic", required=True,
+        help=f"a folder of a saved critic, a hub name, module:function, or {LOGGED}: the values of the log",
+    )  # fmt: skip
     parser.add_argument(
         "--selector", metavar="NAME[:key=value,...]",
         help="who chooses by the new values (default: the selector of the log), e.g. softmax:temperature=0.2",
@@ -80,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.min_effective, arguments.max_share, arguments.max_uncovered, arguments.max_drift
         ),
     )
-    critic = load_critic(arguments.critic, arguments.device)
+    critic = None if arguments.critic == LOGGED else load_critic(arguments.critic, arguments.device)
     report = rescore(arguments.log, critic, settings, arguments.output)
     print(json.dumps(report.content(), indent=1) if arguments.json else rescore_text(report))
     return 0
