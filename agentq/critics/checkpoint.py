@@ -57,7 +57,7 @@ def save_critic(critic: QCritic, folder: Path, save_backbone: bool) -> Path:
         if save_backbone:
             _save_backbone(critic.backbone, aside / BACKBONE)
         (aside / CARD).write_text(_card(folder.name, content))
-        _replace(aside, folder)
+        replace_folder(aside, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(
@@ -81,7 +81,7 @@ def load_critic(
     folder = local_folder(str(source), revision)
     content = read_config(folder)
     try:
-        heads = _heads(content["heads"])
+        heads = make_heads(content["heads"])
         fields: dict[str, Any] = {**content["critic"], "layers": tuple(content["critic"]["layers"])}
         config = QCriticConfig(**fields)
         stored: dict[str, Any] = content["backbone"]
@@ -92,7 +92,7 @@ def load_critic(
             backbone = _with_adapter(backbone, folder / ADAPTER)
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a critic of this version: {error!r}.") from error
-    _fill(heads, folder / HEADS)
+    fill_heads(heads, folder / HEADS)
     try:
         return cls(backbone, heads, config, features=features, trust_grounding=trust_grounding)
     except ConfigError as error:
@@ -261,12 +261,14 @@ def _save_backbone(backbone: Backbone, folder: Path) -> None:
     backbone.tokenizer.save_pretrained(str(folder))
 
 
-def _heads(content: Mapping[str, Any]) -> QHeads:
+def make_heads(content: Mapping[str, Any]) -> QHeads:
+    """Untrained heads of the shape that a config.json describes."""
     settings: dict[str, Any] = {**content["settings"], "hidden": tuple(content["settings"]["hidden"])}
     return QHeads(content["inputs"], HeadSettings(**settings), content["state_inputs"])
 
 
-def _fill(heads: QHeads, path: Path) -> None:
+def fill_heads(heads: QHeads, path: Path) -> None:
+    """Load the heads' weights. Raises ``CheckpointError`` for a file that is missing, broken or of other heads."""
     try:
         heads.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -276,7 +278,7 @@ def _fill(heads: QHeads, path: Path) -> None:
     heads.eval().requires_grad_(False)
 
 
-def _replace(aside: Path, folder: Path) -> None:
+def replace_folder(aside: Path, folder: Path) -> None:
     """Put the written folder in place of an earlier one."""
     if folder.exists():
         earlier = folder.with_name(f".{folder.name}.earlier")

@@ -18,6 +18,7 @@ from agentq.errors import CheckpointError, ConfigError
 
 GROUP = "agentq.critics"
 CONFIG = "config.json"
+CLIENT = "client"  # folder of an exported model with all that scoring through a server needs
 REMOTE = "agentq.RemoteCritic"  # the type that needs a server
 _OWN = {"agentq.QCritic": "agentq.critics.q_head:QCritic", REMOTE: "agentq.critics.remote:RemoteCritic"}
 _AT_SERVER = re.compile(r"(?P<folder>.+)@(?P<url>https?://.+)", re.DOTALL)
@@ -71,7 +72,7 @@ def find_critic(name: str, revision: str | None = None) -> Path:
         raise CheckpointError(
             f"critic folder {name!r} does not exist. Expected a folder, or a bundled or hub name."
         ) from error
-    client = folder / "client"  # an exported model has what scoring needs one level down
+    client = folder / CLIENT
     return client if (client / CONFIG).is_file() else folder
 
 

@@ -128,8 +128,11 @@ class QCritic:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the heads' weights, of how they read the backbone, and of the backbone's weights."""
+        """SHA-256 of the heads' weights, of how they read the backbone, and of its weights and adapters."""
+        from agentq.features.extract import adapter_fingerprint
+
         digest = hashlib.sha256(self.backbone.fingerprint.encode())
+        digest.update(adapter_fingerprint(self.backbone.model).encode())
         reading = {name: value for name, value in asdict(self.config).items() if name != "training"}
         digest.update(json.dumps(reading, sort_keys=True).encode())
         for name, tensor in sorted(self.heads.state_dict().items()):
