@@ -177,8 +177,8 @@ def push_critic(critic: QCritic, repo: str, private: bool, save_backbone: bool, 
         return str(api.upload_folder(repo_id=repo, folder_path=str(folder)))
 
 
-def local_folder(source: str, revision: str | None = None) -> Path:
-    """The folder of a critic; one on the hub is downloaded, data files only.
+def local_folder(source: str, revision: str | None = None, *, weights: bool = True) -> Path:
+    """The folder of a critic; one on the hub is downloaded, data files only, with the model's ``weights`` or not.
 
     Raises ``CheckpointError`` when there is none.
     """
@@ -191,10 +191,9 @@ def local_folder(source: str, revision: str | None = None) -> Path:
         )
     from huggingface_hub import snapshot_download
 
+    unwanted = ["*.py", "*.bin", "*.pkl", "*.pt", *([] if weights else ["model*.safetensors"])]
     try:
-        return Path(
-            snapshot_download(source, revision=revision, ignore_patterns=["*.py", "*.bin", "*.pkl", "*.pt"])
-        )
+        return Path(snapshot_download(source, revision=revision, ignore_patterns=unwanted))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"critic {source!r} is no folder and could not be downloaded: {error}. "

@@ -35,8 +35,8 @@ def load_critic(
     another version, ``ConfigError`` for a kind that is not installed or cannot be used so.
     """
     name, base_url = split_spec(str(spec))
-    folder = find_critic(name, revision)
-    kind = read_type(folder)
+    folder = find_critic(name, revision, weights=base_url is None)
+    kind = str(read_config(folder)["type"])
     if base_url is None and kind == REMOTE:
         raise ConfigError(
             f"critic {name!r} is computed by a server. Name it as {name}@http://HOST:PORT, the server that "
@@ -60,14 +60,17 @@ def split_spec(spec: str) -> tuple[str, str | None]:
     return (match["folder"], match["url"]) if match else (spec, None)
 
 
-def find_critic(name: str, revision: str | None = None) -> Path:
-    """The folder with the critic's config.json. Raises ``CheckpointError`` when there is none."""
+def find_critic(name: str, revision: str | None = None, *, weights: bool = True) -> Path:
+    """The folder with the critic's config.json. Raises ``CheckpointError`` when there is none.
+
+    Without ``weights`` a critic on the hub is downloaded without those of its model, which a server has.
+    """
     from agentq.backbones.loading import resolve_name
     from agentq.critics.checkpoint import local_folder
     from agentq.errors import BackboneError
 
     try:
-        folder = local_folder(resolve_name(name), revision)
+        folder = local_folder(resolve_name(name), revision, weights=weights)
     except BackboneError as error:  # of a path; its text speaks of backbones
         raise CheckpointError(
             f"critic folder {name!r} does not exist. Expected a folder, or a bundled or hub name."
@@ -76,8 +79,8 @@ def find_critic(name: str, revision: str | None = None) -> Path:
     return client if (client / CONFIG).is_file() else folder
 
 
-def read_type(folder: Path) -> str:
-    """``type`` of config.json. Raises ``CheckpointError``: missing, broken, or no critic."""
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of any kind of critic. Raises ``CheckpointError``: missing, broken, or no critic."""
     path = folder / CONFIG
     try:
         content: Any = json.loads(path.read_text())
@@ -87,12 +90,11 @@ def read_type(folder: Path) -> str:
         ) from error
     except ValueError as error:
         raise CheckpointError(f"{path} is broken: {error}. Copy or download the critic again.") from error
-    kind = content.get("type") if isinstance(content, dict) else None
-    if not isinstance(kind, str):
+    if not isinstance(content, dict) or not isinstance(content.get("type"), str):
         raise CheckpointError(
             f"{path} has no type, so it is no saved critic. Expected a folder of save_pretrained or `agentq export`."
         )
-    return kind
+    return content
 
 
 def critic_class(kind: str) -> Any:

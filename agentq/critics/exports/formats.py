@@ -26,16 +26,13 @@ from agentq.critics.checkpoint import CARD, CONFIG, HEADS, replace_folder
 from agentq.critics.loading import CLIENT, REMOTE
 from agentq.critics.q_head import QCritic
 from agentq.critics.readouts import Readout, Task
+from agentq.critics.remote import FORMAT, PROBE, TOKENIZER, TOLERANCE
 from agentq.errors import CheckpointError, ConfigError
 from agentq.provenance import package_versions
 from agentq.scoring import score_features
 
-FORMAT = 1
-PROBE = "probe.safetensors"
 _PACKAGE = __name__.rpartition(".")[0]
 _MACHINERY = frozenset({"formats", "linear"})  # files of this package that are no format
-#: Largest error of a value, relative to the largest value of the probe (at least 1).
-TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 1e-2}
 _PROBE_STATE = [
     {"role": "user", "content": "Goal: a red mug below 10 $\n[b01] Red mug, 8 $\n[b02] Blue cup, 5 $"}
 ]
@@ -167,7 +164,7 @@ def serve_command(folder: str, critic: QCritic, chosen: ExportFormat) -> str:
 def _save_tokenizers(backbone: Backbone, folder: Path) -> None:
     from agentq.critics.exports.sequence_classification import padding_id
 
-    backbone.tokenizer.save_pretrained(str(folder / CLIENT))
+    backbone.tokenizer.save_pretrained(str(folder / CLIENT / TOKENIZER))
     served = copy.deepcopy(backbone.tokenizer)
     served.pad_token = served.convert_ids_to_tokens(padding_id(backbone))
     served.save_pretrained(str(folder))
