@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from agentq.errors import CandidateError
 from agentq.types import Messages
 
+#: Stands for any text of at least one character without line breaks in an admissible action.
+FREE_TEXT = "<free text>"
+
 
 def check_request(
     batch: Sequence[Messages],

@@ -233,7 +233,7 @@ class ChatClient:
         """One attempt up to the answer's headers, or why the server was not reached."""
         await self._rate.start()
         self.statistics.attempts += 1
-        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        content = body if body is None or isinstance(body, bytes) else _encoded(body)
         kind = {} if body is None else {"Content-Type": "application/json"}
         request = self._http.build_request(
             method, self.settings.url(path), content=content, headers={**kind, **(headers or {})}
@@ -289,6 +289,16 @@ class ChatClient:
 def sample_seed(seed: int, sample: int) -> int:
     """The seed of sample ``sample`` of a state, 31 bits; neighbouring seeds and samples share no stream."""
     return int(np.random.SeedSequence([seed, sample]).generate_state(1)[0] >> 1)
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body).encode()
+    except TypeError as error:
+        raise CandidateError(
+            f"a request holds what JSON cannot say ({error}); expected messages of text and of OpenAI's image parts. "
+            "Send an image as {'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,...'}}."
+        ) from error
 
 
 @asynccontextmanager

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from tests.servers.scripted import Received, completion, scripted_server
 
 from agentq.errors import CandidateError, ConfigError, InfrastructureError, ServerError
 from agentq.policies.openai.client import (
@@ -18,6 +17,7 @@ from agentq.policies.openai.client import (
     sample_seed,
 )
 from agentq.policies.openai.retrying import Backoff, retry_after
+from tests.servers.scripted import Received, completion, scripted_server
 
 _T = TypeVar("_T")
 CHAT = "/v1/chat/completions"
@@ -98,7 +98,7 @@ def test_without_retry_an_answer_is_an_answer() -> None:
 
 def test_nobody_there_and_nobody_answering() -> None:
     async def answer(path: str, body: dict[str, Any]) -> Response:
-        await asyncio.sleep(5)
+        await asyncio.sleep(0.5)
         return Response()
 
     with scripted_server(answer) as server, pytest.raises(InfrastructureError, match="ReadTimeout"):
@@ -203,7 +203,7 @@ def test_starts_are_spaced() -> None:
 def test_streams_come_in_parts_and_a_busy_server_is_asked_again() -> None:
     busy = [503]
 
-    async def parts() -> Any:
+    async def parts() -> AsyncIterator[str]:
         for i in range(3):
             yield f"data: {i}\n\n"
             await asyncio.sleep(0.01)
@@ -226,7 +226,7 @@ def test_streams_come_in_parts_and_a_busy_server_is_asked_again() -> None:
 
 
 def test_a_stream_that_breaks_off_raises_and_is_not_begun_again() -> None:
-    async def parts() -> Any:
+    async def parts() -> AsyncIterator[str]:
         yield "data: 0\n\n"
         raise RuntimeError("the server dies")
 
