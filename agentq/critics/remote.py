@@ -8,63 +8,47 @@ left of the heads, the aggregation and the bookkeeping of candidates are compute
 from __future__ import annotations
 
 import asyncio
+import os
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from agentq.backbones.tokens import ChatTokenizer
 from agentq.critics.base import Scores
+from agentq.critics.exported import Probe, RemoteSettings, open_exported
 from agentq.critics.groundings import resolve_grounding
-from agentq.critics.loading import CLIENT, CONFIG, REMOTE, read_config
 from agentq.critics.pooling_server import PoolingServer
-from agentq.critics.readouts import Readout, Task, open_readout
+from agentq.critics.readouts import Readout
 from agentq.critics.requests import ScoreRequest, request_scores, request_tokens, score_request
-from agentq.errors import BackboneError, CheckpointError, ConfigError, CriticError
-from agentq.features.proposal import Proposal
-from agentq.objectives.aggregation import Aggregation
+from agentq.errors import CheckpointError, ConfigError, CriticError
+from agentq.features.proposal import proposal_width
 from agentq.policies.openai.background import BackgroundLoop
-from agentq.policies.openai.client import ChatClient, ServerSettings
+from agentq.policies.openai.client import ChatClient, ClientStatistics, ServerSettings
 from agentq.types import Candidate, FloatArray, Messages
 
-FORMAT = 1
-TOKENIZER, PROBE = "tokenizer", "probe.safetensors"
 KEY_VARIABLE = "AGENTQ_CRITIC_KEY"
-#: Largest error of a value on the probe, relative to the largest value there (at least 1).
-TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 1e-2}
 
 Batch = Sequence[tuple[Messages, Sequence[Candidate]]]
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteSettings:
-    """What an exported critic says of itself, besides its heads."""
+@dataclass
+class _Line:
+    """What the critic holds while it is connected."""
 
-    task: Task
-    aggregation: Aggregation
-    pessimism: float
-    grounding: str
-    proposal: Proposal
-    fingerprint: str  # of the local critic, with which the values agree
-    max_length: int  # tokens of the longest sequence
-    tolerance: float  # of the probe
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Token sequences and what the exported model returns for them."""
-
-    sequences: list[list[int]]
-    rows: NDArray[np.float32]  # (n, width)
+    loop: BackgroundLoop
+    server: PoolingServer
+    process: int
+    finalizer: Any
+    verified: bool = False
+    verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class RemoteCritic:
@@ -94,13 +78,9 @@ class RemoteCritic:
         #: Distinct tokens scored since the critic was made: every prompt once, and its actions.
         self.tokens = 0
         self._tokenizer, self._probe = tokens, probe
-        self._client = ChatClient(server, transport=transport)
-        self._server = PoolingServer(self._client, settings.task, readout.width, model, batch)
-        self._verified = False
-        self._verifying = asyncio.Lock()
-        self._loop = BackgroundLoop("agentq-remote-critic")
-        self._loop.at_end(self._client.aclose)
-        self._finalizer = weakref.finalize(self, self._loop.close)
+        self._address, self._transport = server, transport
+        self._model, self._batch = model, batch
+        self._line: _Line | None = None
 
     @classmethod
     def from_pretrained(
@@ -125,34 +105,15 @@ class RemoteCritic:
         """
         if (base_url is None) == (server is None):
             raise ConfigError("give a remote critic either base_url or server: the address of the server.")
-        own = Path(folder)
-        own = own / CLIENT if (own / CLIENT / CONFIG).is_file() else own
-        content = read_config(own)
-        if content.get("type") != REMOTE:
-            raise CheckpointError(
-                f"{own / CONFIG} describes {content.get('type')!r}, expected {REMOTE!r}. "
-                "Make one with `agentq export CRITIC --to hidden-states --output FOLDER`."
-            )
-        if content.get("format", 0) > FORMAT:
-            raise CheckpointError(
-                f"{own / CONFIG} has format {content['format']}, this version reads up to {FORMAT}. Upgrade agentq."
-            )
-        try:
-            settings = _settings(content)
-            readout = open_readout(settings.task, content["readout"], own)
-            tokens = _tokenizer(own, content["backbone"])
-            probe = _probe(own / PROBE)
-        except (KeyError, TypeError, ConfigError) as error:
-            raise CheckpointError(
-                f"{own / CONFIG} is not an exported critic of this version: {error!r}."
-            ) from error
+        exported = open_exported(folder)
+        settings = exported.settings
         if tolerance is not None:
             settings = replace(settings, tolerance=tolerance)
         return cls(
-            tokens,
-            readout,
+            exported.tokens,
+            exported.readout,
             settings,
-            probe,
+            exported.probe,
             server or ServerSettings(base_url or "", key_variable=KEY_VARIABLE),
             model=model,
             batch=batch,
@@ -172,7 +133,10 @@ class RemoteCritic:
         when it is not reached, ``ServerError`` when it refuses.
         """
         requests, sequences = self._prepared(batch)
-        rows = self._loop.run(self._rows(sequences)) if sequences else None
+        rows = None
+        if sequences:
+            line = self._connect()
+            rows = line.loop.run(self._rows(line, sequences))
         return self._scores(requests, rows)
 
     async def ascore_heads(self, batch: Batch) -> list[Scores]:
@@ -180,7 +144,8 @@ class RemoteCritic:
         requests, sequences = self._prepared(batch)
         rows = None
         if sequences:
-            rows = await asyncio.wrap_future(self._loop.submit(self._rows(sequences)))
+            line = self._connect()
+            rows = await asyncio.wrap_future(line.loop.submit(self._rows(line, sequences)))
         return self._scores(requests, rows)
 
     @property
@@ -189,13 +154,15 @@ class RemoteCritic:
         return self.settings.fingerprint
 
     @property
-    def statistics(self) -> Any:
-        """Requests, attempts and retries of the client."""
-        return self._client.statistics
+    def statistics(self) -> ClientStatistics:
+        """Requests, attempts and retries since the connections were opened."""
+        return self._connect().server.client.statistics
 
     def close(self) -> None:
-        """Close the connections."""
-        self._finalizer()
+        """Close the connections; a later call opens new ones."""
+        if self._line is not None:
+            self._line.finalizer()
+            self._line = None
 
     def __enter__(self) -> RemoteCritic:
         return self
@@ -223,31 +190,42 @@ class RemoteCritic:
                 self.tokens += len(prompt) + sum(map(len, actions))
         return requests, sequences
 
-    async def _rows(self, sequences: list[list[int]]) -> NDArray[np.float32]:
-        await self._verify()
-        return await self._server.rows(sequences)
+    def _connect(self) -> _Line:
+        """The connections of this process: a forked one must not share its parent's sockets."""
+        if self._line is None or self._line.process != os.getpid():
+            loop = BackgroundLoop(f"agentq critic {self._address.root}")
+            server = loop.run(self._open())
+            loop.at_end(server.client.aclose)
+            self._line = _Line(loop, server, os.getpid(), weakref.finalize(self, loop.close))
+        return self._line
 
-    async def _verify(self) -> None:
-        async with self._verifying:
-            if self._verified:
-                return
-            expected = self._values(self._probe.rows)
-            found = self._values(await self._server.rows(self._probe.sequences))
-            error = float(np.abs(found - expected).max())
-            limit = self.settings.tolerance * max(1.0, float(np.abs(expected).max()))
-            if not error <= limit:
-                raise CheckpointError(
-                    f"{self._client.settings.root} does not compute the exported model: values of the probe differ by "
-                    f"{error:.2g}, at most {limit:.2g} expected. Serve the exported folder with the command in its "
-                    "README.md (--runner pooling, --dtype), or accept its precision with tolerance=..."
-                )
-            self._verified = True
+    async def _open(self) -> PoolingServer:
+        """Inside the loop that will use the connections."""
+        client = ChatClient(self._address, transport=self._transport)
+        return PoolingServer(client, self.settings.task, self.readout.width, self._model, self._batch)
+
+    async def _rows(self, line: _Line, sequences: list[list[int]]) -> NDArray[np.float32]:
+        async with line.verifying:
+            if not line.verified:
+                self._verify(await line.server.rows(self._probe.sequences))
+                line.verified = True
+        return await line.server.rows(sequences)
+
+    def _verify(self, rows: NDArray[np.float32]) -> None:
+        """Raise ``CheckpointError`` unless the server's ``rows`` of the probe give the exported values."""
+        expected, found = self._values(self._probe.rows), self._values(rows)
+        error = float(np.abs(found - expected).max())
+        limit = self.settings.tolerance * max(1.0, float(np.abs(expected).max()))
+        if not error <= limit:
+            raise CheckpointError(
+                f"{self._address.root} does not compute the exported model: values of the probe differ by "
+                f"{error:.2g}, at most {limit:.2g} expected. Serve the exported folder with the command in its "
+                "README.md (--runner pooling, --dtype), or accept its precision with tolerance=..."
+            )
 
     def _values(self, rows: NDArray[np.float32], proposals: NDArray[np.float32] | None = None) -> FloatArray:
         """(K, n) of rows (n, width); unknown proposals where none are given."""
         if proposals is None:
-            from agentq.features.proposal import proposal_width
-
             proposals = np.zeros((len(rows), proposal_width(self.settings.proposal)), np.float32)
         values = self.readout.values(torch.from_numpy(rows), torch.from_numpy(proposals))
         return values.double().numpy()
@@ -257,8 +235,9 @@ class RemoteCritic:
         if rows is not None:
             if not np.isfinite(rows).all():
                 raise CriticError(
-                    f"{self._client.settings.root} returned numbers that are not finite for "
-                    f"{int((~np.isfinite(rows)).any(axis=1).sum())} of {len(rows)} sequences. Serve the model in float32."
+                    f"{self._address.root} returned numbers that are not finite for "
+                    f"{int((~np.isfinite(rows)).any(axis=1).sum())} of {len(rows)} sequences. "
+                    "Serve the model in float32 or bfloat16."
                 )
             values = self._values(rows, np.concatenate([request.proposals for request in requests]))
         found: list[Scores] = []
@@ -270,48 +249,3 @@ class RemoteCritic:
             found.append(request_scores(request, own, self.readout.heads, how, pessimism))
             start = stop
         return found
-
-
-def _settings(content: dict[str, Any]) -> RemoteSettings:
-    critic, backbone = content["critic"], content["backbone"]
-    task = content["task"]
-    if task not in ("classify", "embed"):
-        raise ConfigError(f"task {task!r}: expected classify or embed.")
-    return RemoteSettings(
-        task=cast(Task, task),
-        aggregation=critic["aggregation"],
-        pessimism=float(critic["pessimism"]),
-        grounding=critic["grounding"],
-        proposal=critic["proposal"],
-        fingerprint=critic["fingerprint"],
-        max_length=int(backbone["max_length"]),
-        tolerance=TOLERANCE[backbone["dtype"]],
-    )
-
-
-def _tokenizer(folder: Path, backbone: dict[str, Any]) -> ChatTokenizer:
-    """The exported tokenizer. Raises ``CheckpointError`` when it cannot be read or is another one."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokens = ChatTokenizer(AutoTokenizer.from_pretrained(folder / TOKENIZER), backbone["name"])
-        found = tokens.template_fingerprint
-    except (OSError, ValueError, BackboneError) as error:
-        raise CheckpointError(
-            f"{folder / TOKENIZER} is no tokenizer: {error}. Export the critic again."
-        ) from error
-    if found != backbone["template_fingerprint"]:
-        raise CheckpointError(
-            f"critic {folder} was trained with chat template {backbone['template_fingerprint']}, but the tokenizer "
-            f"beside it has {found}: the same messages would become other tokens. Export the critic again."
-        )
-    return tokens
-
-
-def _probe(path: Path) -> Probe:
-    try:
-        stored = load_file(path)
-        sequences = [stored[f"ids_{i}"].tolist() for i in range(len(stored["rows"]))]
-        return Probe(sequences, stored["rows"].numpy())
-    except (OSError, SafetensorError, KeyError) as error:
-        raise CheckpointError(f"{path} is missing or broken: {error!r}. Export the critic again.") from error

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from agentq.backbones.backbone import Backbone
 from agentq.critics.checkpoint import CARD, CONFIG, HEADS, replace_folder
+from agentq.critics.exported import FORMAT, PROBE, TOKENIZER, TOLERANCE
 from agentq.critics.loading import CLIENT, REMOTE
 from agentq.critics.q_head import QCritic
 from agentq.critics.readouts import Readout, Task
-from agentq.critics.remote import FORMAT, PROBE, TOKENIZER, TOLERANCE
 from agentq.errors import CheckpointError, ConfigError
 from agentq.provenance import package_versions
 from agentq.scoring import score_features
