@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
-import pkgutil
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from torch import Tensor
 from agentq.backbones.backbone import Backbone
 from agentq.critics.checkpoint import CARD, CONFIG, HEADS, replace_folder
 from agentq.critics.exported import FORMAT, PROBE, TOKENIZER, TOLERANCE
+from agentq.critics.exports.names import export_format_names
 from agentq.critics.loading import CLIENT, REMOTE
 from agentq.critics.q_head import QCritic
 from agentq.critics.readouts import Readout, Task
@@ -32,7 +33,6 @@ from agentq.provenance import package_versions
 from agentq.scoring import score_features
 
 _PACKAGE = __name__.rpartition(".")[0]
-_MACHINERY = frozenset({"formats", "linear"})  # files of this package that are no format
 _PROBE_STATE = [
     {"role": "user", "content": "Goal: a red mug below 10 $\n[b01] Red mug, 8 $\n[b02] Blue cup, 5 $"}
 ]
@@ -68,13 +68,6 @@ class Exported:
     error: float  # largest difference of a head's raw output to the local critic on the probe
 
 
-def export_format_names() -> tuple[str, ...]:
-    """Every format, sorted; nothing is imported."""
-    package = importlib.import_module(_PACKAGE)
-    files = {info.name for info in pkgutil.iter_modules(package.__path__)} - _MACHINERY
-    return tuple(sorted(name.replace("_", "-") for name in files))
-
-
 def load_export_format(name: str) -> ExportFormat:
     """The format called ``name``. Raises ``ConfigError`` for an unknown one."""
     if name not in export_format_names():
@@ -93,7 +86,8 @@ def export_critic(critic: QCritic, name: str, output: Path, *, join_heads: bool 
     """
     chosen = load_export_format(name)
     check_exportable(critic, name, join_heads)
-    if output.exists() and any(output.iterdir()) and not (output / CLIENT / CONFIG).is_file():
+    taken = output.exists() and not (output.is_dir() and not any(output.iterdir()))
+    if taken and not (output / CLIENT / CONFIG).is_file():
         raise ConfigError(f"{output} exists and is no exported critic. Name a new folder.")
     aside = output.with_name(f".{output.name}.writing")
     shutil.rmtree(aside, ignore_errors=True)
@@ -102,12 +96,11 @@ def export_critic(critic: QCritic, name: str, output: Path, *, join_heads: bool 
         readout = chosen.write(critic, merged(critic.backbone), aside, join_heads=join_heads)
         _save_tokenizers(critic.backbone, aside)
         probe, error = _probe(critic, chosen, readout, aside, join_heads)
-        command = serve_command(output.name, critic, chosen)
         save_file(readout.tensors(), aside / CLIENT / HEADS)
         save_file(probe, aside / CLIENT / PROBE)
         content = json.dumps(_client(critic, chosen, readout, name), indent=2, sort_keys=True)
         (aside / CLIENT / CONFIG).write_text(content + "\n")
-        (aside / CARD).write_text(_card(output.name, critic, name, command))
+        (aside / CARD).write_text(_card(output.name, critic, name, chosen))
         replace_folder(aside, output)
     except OSError as error_:
         raise CheckpointError(
@@ -115,7 +108,7 @@ def export_critic(critic: QCritic, name: str, output: Path, *, join_heads: bool 
         ) from error_
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return Exported(output, command, error)
+    return Exported(output, serve_command(str(output), critic, chosen), error)
 
 
 def check_exportable(critic: QCritic, name: str, join_heads: bool = False) -> None:
@@ -134,6 +127,7 @@ def check_exportable(critic: QCritic, name: str, join_heads: bool = False) -> No
         found.append(
             f"its backbone is quantised ({backbone.config.quantization}): merged weights would be others"
         )
+    general = bool(found)
     if backbone.kind == "causal":
         found += load_export_format(name).problems(critic)
     if join_heads and (config.aggregation != "mean" or critic.heads.settings.output == "logit"):
@@ -143,7 +137,7 @@ def check_exportable(critic: QCritic, name: str, join_heads: bool = False) -> No
         )
     if found:
         others = [other for other in export_format_names() if other != name]
-        hint = "" if name == "hidden-states" else f" Another format takes more critics: {', '.join(others)}."
+        hint = f" Try {', '.join(others)}." if not general else " Score with it where the agent runs."
         raise ConfigError(f"this critic has no export as {name}: {'; '.join(found)}.{hint}")
 
 
@@ -157,7 +151,7 @@ def merged(backbone: Backbone) -> Any:
 
 def serve_command(folder: str, critic: QCritic, chosen: ExportFormat) -> str:
     """How vLLM serves the folder; without --dtype it would compute float32 weights in half precision."""
-    words = ["vllm", "serve", folder, "--runner", "pooling", *chosen.SERVE]
+    words = ["vllm", "serve", shlex.quote(folder), "--runner", "pooling", *chosen.SERVE]
     return " ".join([*words, "--dtype", critic.backbone.config.dtype, "--served-model-name", "critic"])
 
 
@@ -225,7 +219,7 @@ def _client(critic: QCritic, chosen: ExportFormat, readout: Readout, name: str) 
     }
 
 
-def _card(folder: str, critic: QCritic, name: str, command: str) -> str:
+def _card(folder: str, critic: QCritic, name: str, chosen: ExportFormat) -> str:
     return f"""---
 library_name: transformers
 tags: [agentq, q-value, agents]
@@ -235,7 +229,7 @@ tags: [agentq, q-value, agents]
 A critic of AgentQ on `{critic.backbone.config.name}`, exported as {name}. It values candidate actions of an agent.
 
 ```console
-{command}
+{serve_command(folder, critic, chosen)}
 agentq eval ... --critic {folder}@http://HOST:8000
 ```
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def write(critic: QCritic, model: Any, folder: Path, *, join_heads: bool) -> Rea
             "are joined by the client."
         )
     model.save_pretrained(str(folder))
-    return HiddenStateReadout(critic.heads, critic.backbone.hidden_size)
+    return HiddenStateReadout(copy.deepcopy(critic.heads).cpu(), critic.backbone.hidden_size)
 
 
 def read(folder: Path, dtype: torch.dtype, rows: list[list[int]]) -> Tensor:
