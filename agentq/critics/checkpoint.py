@@ -24,6 +24,8 @@ from agentq.backbones.backbone import Backbone
 from agentq.backbones.config import BackboneConfig
 from agentq.backbones.loading import load_backbone
 from agentq.critics.heads import HeadSettings, QHeads
+from agentq.critics.loading import CONFIG
+from agentq.critics.loading import read_config as read_any_config
 from agentq.errors import BackboneError, CheckpointError, ConfigError
 from agentq.provenance import package_versions
 
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from agentq.critics.q_head import FeatureFunction, QCritic
 
 FORMAT = 1
-CONFIG, HEADS, ADAPTER, BACKBONE, CARD = (
-    "config.json",
+TYPE = "agentq.QCritic"
+HEADS, ADAPTER, BACKBONE, CARD = (
     "heads.safetensors",
     "adapter",
     "backbone",
@@ -104,7 +106,7 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
     backbone = critic.backbone
     return {
         "format": FORMAT,
-        "type": "agentq.QCritic",
+        "type": TYPE,
         "heads": {
             "inputs": critic.heads.inputs,
             "state_inputs": critic.heads.state_inputs,
@@ -128,17 +130,10 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a critic folder. Raises ``CheckpointError``: missing, broken, newer, something else."""
+    content = read_any_config(folder)
     path = folder / CONFIG
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}). Expected a folder written by QCritic.save_pretrained."
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is broken: {error}. Copy or download the critic again.") from error
-    if content.get("type") != "agentq.QCritic":
-        raise CheckpointError(f"{path} describes {content.get('type')!r}, expected 'agentq.QCritic'.")
+    if content["type"] != TYPE:
+        raise CheckpointError(f"{path} describes {content['type']!r}, expected {TYPE!r}.")
     if content.get("format", 0) > FORMAT:
         raise CheckpointError(
             f"{path} has format {content['format']}, this version reads up to {FORMAT}. Upgrade agentq."

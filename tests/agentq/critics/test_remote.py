@@ -110,6 +110,7 @@ def test_values_are_the_local_critics(
         for found, expected in zip(remote.score_heads(states()), local.score_heads(states()), strict=True):
             assert expected.head_q is not None
             np.testing.assert_allclose(found.q, expected.q, atol=1e-5)
+            assert found.head_q is not None
             np.testing.assert_allclose(found.head_q, expected.head_q, atol=1e-5)
             assert found.reasons == expected.reasons
             assert found.q[-1] == -np.inf
