@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -81,6 +82,7 @@ class RemoteCritic:
         self._address, self._transport = server, transport
         self._model, self._batch = model, batch
         self._line: _Line | None = None
+        self._connecting = threading.Lock()
 
     @classmethod
     def from_pretrained(
@@ -192,12 +194,13 @@ class RemoteCritic:
 
     def _connect(self) -> _Line:
         """The connections of this process: a forked one must not share its parent's sockets."""
-        if self._line is None or self._line.process != os.getpid():
-            loop = BackgroundLoop(f"agentq critic {self._address.root}")
-            server = loop.run(self._open())
-            loop.at_end(server.client.aclose)
-            self._line = _Line(loop, server, os.getpid(), weakref.finalize(self, loop.close))
-        return self._line
+        with self._connecting:
+            if self._line is None or self._line.process != os.getpid():
+                loop = BackgroundLoop(f"agentq critic {self._address.root}")
+                server = loop.run(self._open())
+                loop.at_end(server.client.aclose)
+                self._line = _Line(loop, server, os.getpid(), weakref.finalize(self, loop.close))
+            return self._line
 
     async def _open(self) -> PoolingServer:
         """Inside the loop that will use the connections."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from starlette.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from agentq.backbones import Backbone, BackboneConfig, load_backbone
 from agentq.critics.base import Critic
