@@ -63,6 +63,9 @@ def main() -> None:
     python = os.environ.get("AGENTQ_VLLM_PYTHON", "")
     if not python:
         sys.exit("AGENTQ_VLLM_PYTHON is not set. Make the interpreter with .ci/vllm-environment FOLDER.")
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # the server is a session of its own and must end too
     options = Options(hidden=arguments.hidden, layers=arguments.layers, rounds=arguments.rounds)
     print_figures(measure(options, python), arguments.json)
 
