@@ -27,6 +27,8 @@ from agentq.backbones.backbone import Backbone
 from agentq.backbones.config import BackboneConfig
 from agentq.backbones.loading import load_backbone
 from agentq.critics.heads import HeadSettings, QHeads
+from agentq.critics.loading import CONFIG
+from agentq.critics.loading import read_config as read_any_config
 from agentq.critics.support import SupportIndex
 from agentq.errors import BackboneError, CheckpointError, ConfigError, CriticError
 from agentq.provenance import package_versions
@@ -35,10 +37,10 @@ if TYPE_CHECKING:
     from agentq.critics.q_head import FeatureFunction, QCritic
 
 FORMAT = 1
+TYPE = "agentq.QCritic"
 _SUPPORT_ARRAYS = ("keys", "pair_mean", "state_mean")
 _SUPPORT_NUMBERS = ("beta", "radius", "quantile", "held_out")
-CONFIG, HEADS, SUPPORT, ADAPTER, BACKBONE, CARD = (
-    "config.json",
+HEADS, SUPPORT, ADAPTER, BACKBONE, CARD = (
     "heads.safetensors",
     "support.safetensors",
     "adapter",
@@ -67,7 +69,7 @@ def save_critic(critic: QCritic, folder: Path, save_backbone: bool) -> Path:
         if save_backbone:
             _save_backbone(critic.backbone, aside / BACKBONE)
         (aside / CARD).write_text(_card(folder.name, content))
-        _replace(aside, folder)
+        replace_folder(aside, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(
@@ -88,10 +90,10 @@ def load_critic(
     """Read the folder, load or check the backbone, attach the adapter, fill the heads."""
     from agentq.critics.q_head import QCriticConfig
 
-    folder = _local_folder(str(source), revision)
+    folder = local_folder(str(source), revision)
     content = read_config(folder)
     try:
-        heads = _heads(content["heads"])
+        heads = make_heads(content["heads"])
         fields: dict[str, Any] = {**content["critic"], "layers": tuple(content["critic"]["layers"])}
         config = QCriticConfig(**fields)
         stored: dict[str, Any] = content["backbone"]
@@ -102,7 +104,7 @@ def load_critic(
             backbone = _with_adapter(backbone, folder / ADAPTER)
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a critic of this version: {error!r}.") from error
-    _fill(heads, folder / HEADS)
+    fill_heads(heads, folder / HEADS)
     support = _support(content.get("support"), folder / SUPPORT)
     try:
         return cls(
@@ -122,7 +124,7 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
     backbone = critic.backbone
     return {
         "format": FORMAT,
-        "type": "agentq.QCritic",
+        "type": TYPE,
         "heads": {
             "inputs": critic.heads.inputs,
             "state_inputs": critic.heads.state_inputs,
@@ -149,17 +151,10 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a critic folder. Raises ``CheckpointError``: missing, broken, newer, something else."""
+    content = read_any_config(folder)
     path = folder / CONFIG
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}). Expected a folder written by QCritic.save_pretrained."
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is broken: {error}. Copy or download the critic again.") from error
-    if content.get("type") != "agentq.QCritic":
-        raise CheckpointError(f"{path} describes {content.get('type')!r}, expected 'agentq.QCritic'.")
+    if content["type"] != TYPE:
+        raise CheckpointError(f"{path} describes {content['type']!r}, expected {TYPE!r}.")
     if content.get("format", 0) > FORMAT:
         raise CheckpointError(
             f"{path} has format {content['format']}, this version reads up to {FORMAT}. Upgrade agentq."
@@ -198,7 +193,11 @@ def push_critic(critic: QCritic, repo: str, private: bool, save_backbone: bool, 
         return str(api.upload_folder(repo_id=repo, folder_path=str(folder)))
 
 
-def _local_folder(source: str, revision: str | None) -> Path:
+def local_folder(source: str, revision: str | None = None, *, weights: bool = True) -> Path:
+    """The folder of a critic; one on the hub is downloaded, data files only, with the model's ``weights`` or not.
+
+    Raises ``CheckpointError`` when there is none.
+    """
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
@@ -208,10 +207,9 @@ def _local_folder(source: str, revision: str | None) -> Path:
         )
     from huggingface_hub import snapshot_download
 
+    unwanted = ["*.py", "*.bin", "*.pkl", "*.pt", *([] if weights else ["model*.safetensors"])]
     try:
-        return Path(
-            snapshot_download(source, revision=revision, ignore_patterns=["*.py", "*.bin", "*.pkl", "*.pt"])
-        )
+        return Path(snapshot_download(source, revision=revision, ignore_patterns=unwanted))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"critic {source!r} is no folder and could not be downloaded: {error}. "
@@ -278,12 +276,14 @@ def _save_backbone(backbone: Backbone, folder: Path) -> None:
     backbone.tokenizer.save_pretrained(str(folder))
 
 
-def _heads(content: Mapping[str, Any]) -> QHeads:
+def make_heads(content: Mapping[str, Any]) -> QHeads:
+    """Untrained heads of the shape that a config.json describes."""
     settings: dict[str, Any] = {**content["settings"], "hidden": tuple(content["settings"]["hidden"])}
     return QHeads(content["inputs"], HeadSettings(**settings), content["state_inputs"])
 
 
-def _fill(heads: QHeads, path: Path) -> None:
+def fill_heads(heads: QHeads, path: Path) -> None:
+    """Load the heads' weights. Raises ``CheckpointError`` for a file that is missing, broken or of other heads."""
     try:
         heads.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -305,7 +305,7 @@ def _support(numbers: Mapping[str, Any] | None, path: Path) -> SupportIndex | No
         ) from error
 
 
-def _replace(aside: Path, folder: Path) -> None:
+def replace_folder(aside: Path, folder: Path) -> None:
     """Put the written folder in place of an earlier one."""
     if folder.exists():
         earlier = folder.with_name(f".{folder.name}.earlier")
