@@ -191,7 +191,8 @@ class Guide:
         decision: Decision,
         timings: Mapping[str, float],
     ) -> Choice:
-        chosen = decision.chosen
+        # By place, since a decision may hold changed candidates: those that a check refused.
+        chosen = merged(candidates)[decision.index]
         index = next(i for i, candidate in enumerate(candidates) if same(candidate, chosen))
         count = self.statistics
         count.decisions += 1

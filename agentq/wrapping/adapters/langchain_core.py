@@ -33,7 +33,7 @@ def wrap(agent: object, guide: Guide) -> Any:
     Raises ``ConfigError`` for chains and graphs, whose parts are not told apart from outside.
     """
     if isinstance(agent, BaseChatModel):
-        model = GuidedChatModel(inner=agent, cache=False, profile=agent.profile)
+        model = GuidedChatModel(inner=agent, cache=False, profile=agent.profile)  # pyright: ignore[reportCallIssue] - private attributes
         model.guide_by(guide)
         return model
     if isinstance(agent, RunnableBinding) and isinstance(agent.bound, BaseChatModel):
