@@ -12,6 +12,9 @@ from agentq.types import Candidate
 #: An environment's own grammar: the canonical action for an extracted line, or None when it is none.
 ActionParser: TypeAlias = Callable[[str], str | None]
 
+#: Stands for any text of at least one character without line breaks in an admissible action.
+FREE_TEXT = "<free text>"
+
 _ACTION = re.compile(r"^[ \t]*action[ \t]*\d*[ \t]*:[ \t]*(.*)$", re.IGNORECASE)
 _THOUGHT = re.compile(r"^[ \t]*thought[ \t]*\d*[ \t]*:", re.IGNORECASE)
 _OBSERVATION = re.compile(r"^[ \t]*observation[ \t]*\d*[ \t]*:", re.IGNORECASE)
