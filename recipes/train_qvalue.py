@@ -44,6 +44,7 @@ from agentq.training.head_loss import ObjectiveSettings
 from agentq.training.joint import JointSettings, fit_joint
 from agentq.training.log_data import critic_data, joint_examples
 from agentq.training.settings import TrainingSettings
+from agentq.training.support import SupportSettings, support_of_log
 from agentq.trajectories.reader import Episode as LoggedEpisode
 from agentq.trajectories.reader import TrajectoryReader
 from agentq.trajectories.writer import TrajectoryWriter
@@ -107,6 +108,7 @@ class CriticOptions:
         default_factory=lambda: TrainingSettings(steps=600, batch_size=64, evaluate_every=100)
     )
     joint: JointSettings = field(default_factory=JointSettings)  # with lora
+    support: SupportSettings | None = None  # keep an index of the logged steps: for the selector pessimistic
 
 
 @dataclass(frozen=True)
@@ -315,6 +317,8 @@ def trained(config: Config, logs: Logs, policy: Backbone, number: int) -> QCriti
             backbone, examples, reading, options.head, objective, options.training, options.joint,
             validation_share=options.validation_share, directory=directory,
         )  # fmt: skip
+        if options.support is not None:
+            fit.critic.support = support_of_log(logs, fit.critic, options.support)
         return fit.critic
     extractor = FeatureExtractor(
         backbone,
@@ -334,7 +338,10 @@ def trained(config: Config, logs: Logs, policy: Backbone, number: int) -> QCriti
         )  # fmt: skip
     print(f"critic on {data.transitions} steps: {fit.metrics}", flush=True)
     record = {"objective": fit.objective, "data_hash": fit.data_hash, "metrics": fit.metrics}
-    return QCritic(backbone, fit.heads, replace(reading, training=record))
+    critic = QCritic(backbone, fit.heads, replace(reading, training=record))
+    if options.support is not None:
+        critic.support = support_of_log(logs, critic, options.support)
+    return critic
 
 
 def usable_objective(objective: ObjectiveSettings, logs: Logs) -> ObjectiveSettings:

@@ -12,7 +12,7 @@ random environments and freshly sampled candidates break this; ``max`` is the va
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -88,11 +88,8 @@ def candidate_backup(
 def _moments(scores: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Count, mean and standard deviation (n - 1) of the group of each entry, (B,) each."""
     check_shapes(tuple(scores.shape), groups=groups)
-    unique: Any = torch.unique  # its annotation is incomplete
-    member: Tensor = unique(groups, return_inverse=True)[1]
-    size = int(member.max()) + 1 if len(member) else 0
-    zeros = scores.new_zeros(size)
-    count = zeros.index_add(0, member, torch.ones_like(scores))[member]
-    mean = zeros.index_add(0, member, scores)[member] / count
-    squares = zeros.index_add(0, member, (scores - mean) ** 2)[member]
+    same = (groups[:, None] == groups[None, :]).to(scores)  # (B, B)
+    count = same.sum(dim=1)
+    mean = same @ scores / count
+    squares = same @ (scores - mean) ** 2
     return count, mean, (squares / (count - 1).clamp(min=1)).sqrt()

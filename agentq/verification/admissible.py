@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 
 from agentq.policies.parsing import normalised
+from agentq.policies.requests import FREE_TEXT
 from agentq.verification.base import Situation
 
 
@@ -13,12 +14,11 @@ from agentq.verification.base import Situation
 class Admissible:
     """Refuses what is not in the list of admissible actions; where no list is known, everything passes.
 
-    Actions are compared as deduplication compares them: spaces collapsed, the verb in lower case. ``open``
-    names verbs whose argument is free, e.g. ("search",): then search[anything] passes where the list has an
-    entry with that verb.
+    Actions are compared as deduplication compares them: spaces collapsed, the verb in lower case. An entry
+    with a free-text slot (``agentq.policies.constrained.FREE_TEXT``), such as ``search[<free text>]``, allows
+    any text of at least one character there.
     """
 
-    open: tuple[str, ...] = ()
     name = "admissible"
 
     def reason(self, action: str, situation: Situation) -> str | None:
@@ -27,14 +27,15 @@ class Admissible:
             return None
         allowed = {normalised(entry): entry for entry in situation.admissible}
         key = normalised(action)
-        if key in allowed or self._open(key, allowed):
+        if key in allowed or any(FREE_TEXT in entry and _fills(key, entry) for entry in allowed):
             return None
         near = difflib.get_close_matches(key, list(allowed), n=1)
         hint = f"; the nearest is {allowed[near[0]]!r}" if near else ""
         return f"{action[:60]!r} is not among the {len(allowed)} admissible actions{hint}"
 
-    def _open(self, key: str, allowed: dict[str, str]) -> bool:
-        return any(
-            key.startswith(f"{verb}[") and any(entry.startswith(f"{verb}[") for entry in allowed)
-            for verb in self.open
-        )
+
+def _fills(action: str, entry: str) -> bool:
+    """Whether the action is the entry with some text in its slot."""
+    before, _, after = entry.partition(FREE_TEXT)
+    longer = len(action) > len(before) + len(after)
+    return longer and action.startswith(before) and action.endswith(after)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ from agentq.critics.base import Scores
 from agentq.errors import SelectorError
 from agentq.objectives.aggregation import aggregate
 from agentq.selectors import softmax
+from agentq.selectors.base import BaseSelector
 from agentq.selectors.best_of_n import BestOfN
 from agentq.selectors.bounds import Bound, aggregated
+from agentq.selectors.drawing import checked_values, one_hot
 from agentq.selectors.epsilon_greedy import EpsilonGreedy
 from agentq.selectors.fallback import Fallback
 from agentq.selectors.pessimistic import Pessimistic
@@ -25,7 +29,7 @@ from agentq.selectors.reference import Reference
 from agentq.selectors.registry import load_selector
 from agentq.selectors.softmax import Softmax, TemperatureWarning, largest_temperature
 from agentq.selectors.ucb import UpperConfidenceBound
-from agentq.types import Candidate
+from agentq.types import Candidate, FloatArray
 
 INF = math.inf
 #: Heads disagree about the first, are middling about the second, sure of the third; the last is invalid.
@@ -256,3 +260,26 @@ def test_a_large_temperature_is_told_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_impossible_options_are_named(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(SelectorError, match=message):
         load_selector(name, **options)
+
+
+@dataclass(frozen=True)
+class Cheapest(BaseSelector):
+    """The example of docs/selectors.md."""
+
+    name = "cheapest"
+    slack: float = 0.05
+
+    def probabilities(self, scores: Scores, candidates: Sequence[Candidate]) -> FloatArray:
+        values = checked_values(scores, candidates, self.name)
+        lengths = [len(candidate.text) for candidate in candidates]
+        good = np.where(values >= values.max() - self.slack, lengths, np.inf)
+        return one_hot(int(np.argmin(good)), len(values))
+
+
+def test_the_documented_selector_of_ones_own() -> None:
+    candidates = [Candidate(text, text) for text in ("a long one", "short", "x")]
+    scores = Scores(np.array([0.9, 0.87, 0.2]))
+    selection = chosen(Cheapest(), scores, candidates)
+    assert (selection.index, selection.draw) == (1, None)
+    assert Cheapest().replay(scores, candidates, None) == 1
+    assert chosen(Cheapest(slack=0.0), scores, candidates).index == 0
