@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from agentq.errors import ConfigError
 from agentq.policies.parsing import ActionParser
 from agentq.selectors.base import Selector
 from agentq.types import Decision, Messages
+from agentq.verification import Check
 from agentq.wrapping.guide import Guide, OnCriticError
 from agentq.wrapping.session import TrajectoryLog
 
@@ -36,6 +37,7 @@ def wrap(
     *,
     n: int = 8,
     selector: Selector | str = "best_of_n",
+    checks: Sequence[Check] = (),
     parser: ActionParser | None = None,
     state: Callable[[Messages], Messages] | None = None,
     sampling: Mapping[str, Any] | None = None,
@@ -52,6 +54,8 @@ def wrap(
     OpenAI Agents SDK or smolagents. The result has ``decisions`` (the last ``keep``), ``session`` and
     ``guide`` besides.
     ``critic``: a critic, or the folder or name of a saved one; None: the selector chooses alone.
+    ``checks``: refuse candidates before the critic is asked (``agentq.verification``); where they refuse all, the
+    first candidate goes through, flagged.
     ``parser``: reads the action out of a reply's text (None: the whole text is the action).
     ``state``: from the messages that the agent sends to what the critic is shown (None: all of them).
     ``sampling``: request parameters that override the agent's, e.g. ``{"temperature": 0.7}``.
@@ -64,7 +68,7 @@ def wrap(
     Raises ``ConfigError`` for an agent of no known kind or an impossible option, ``MissingExtraError`` when
     the adapter needs a package that is not installed.
     """
-    chooser = Chooser(_selector(selector), _critic(critic), on_invalid="execute")
+    chooser = Chooser(_selector(selector), _critic(critic), on_invalid="first", checks=tuple(checks))
     guide = Guide(
         chooser,
         n=n,
@@ -136,7 +140,6 @@ def _selector(selector: Selector | str) -> Selector:
 def _critic(critic: Critic | str | Path | None) -> Critic | None:
     if not isinstance(critic, str | Path):
         return critic
-    from agentq.backbones.loading import resolve_name
-    from agentq.critics.q_head import QCritic
+    from agentq.critics.loading import load_critic
 
-    return QCritic.from_pretrained(resolve_name(str(critic)))
+    return load_critic(critic)

@@ -18,6 +18,7 @@ from agentq.errors import ConfigError, CriticError, LogError, SelectorError
 from agentq.selectors.softmax import Softmax
 from agentq.trajectories import TrajectoryReader, TrajectoryWriter, transitions
 from agentq.types import Candidate, Decision
+from agentq.verification import ALL_REFUSED, Repeated
 from agentq.wrapping import GuidanceWarning, wrap
 from tests.agentq.wrapping.preferences import Batch, Failing, Preferences
 
@@ -269,3 +270,23 @@ def test_concurrent_sessions_stay_apart() -> None:
         return list(await asyncio.gather(episode("hat", 3), episode("scarf", 2)))
 
     assert asyncio.run(both()) == [["hat 0", "hat 1", "hat 2"], ["scarf 0", "scarf 1"]]
+
+
+def test_checks_refuse_before_the_critic_is_asked() -> None:
+    noticed = [*ASK, {"role": "assistant", "content": "green"}, {"role": "user", "content": "Again?"}]
+    agent = wrap(speaker(*COLOURS), GREEN, n=4, checks=[Repeated(1)])
+    assert agent(noticed) == "red"  # green was said before
+    refused = next(c for c in agent.decisions[0].candidates if c.text == "green")
+    assert not refused.valid
+    assert agent.decisions[0].q[1] == -np.inf
+
+
+def test_an_agent_whose_candidates_are_all_refused_goes_on_with_the_first_of_them() -> None:
+    said = [
+        {"role": role, "content": text}
+        for colour in ("red", "green", "blue")
+        for role, text in (("user", "Which colour?"), ("assistant", colour))
+    ]
+    agent = wrap(speaker(*COLOURS), GREEN, n=4, checks=[Repeated(1)])
+    assert agent([*said, *ASK]) == "red"
+    assert ALL_REFUSED in agent.decisions[0].flags
