@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -114,28 +113,25 @@ class ChildCritic:
                 self._changed.notify_all()
 
     def _keep(self) -> None:
-        """Start the child, wait for its death, start it again."""
+        """Start the child, wait for its death, start it again; a child that dies while loading is waited for."""
         wait = 0.5
         while self._state != "closed":
-            began = time.monotonic()
-            if self._start():
+            loaded = self._start()
+            if loaded:
+                wait = 0.5
                 self._watch()
-            if self._state == "closed":
-                break
             self._end()
-            self.restarts += 1
-            wait = 0.5 if time.monotonic() - began > 60 else min(2 * wait, _LONGEST_WAIT)
-            with self._changed:
-                self._changed.wait_for(lambda: self._state == "closed", 0.0 if self._loaded else wait)
-        self._end()
-
-    _loaded = False
+            if self._state != "closed":
+                self.restarts += 1
+                with self._changed:
+                    self._changed.wait_for(lambda: self._state == "closed", 0.0 if loaded else wait)
+                wait = min(2 * wait, _LONGEST_WAIT)
 
     def _start(self) -> bool:
+        """Whether the child has loaded its critic."""
         context = multiprocessing.get_context("spawn")
         pipe, far = context.Pipe()
         process = context.Process(target=serve_critic, args=(self.factory, far), daemon=True)
-        self._loaded = False
         process.start()
         far.close()
         self._pipe, self._process = pipe, process
@@ -149,7 +145,7 @@ class ChildCritic:
             if kind == "error":
                 self._state, self.last_error = "down", str(value)
             else:
-                self._state, self.about, self.last_error, self._loaded = "ready", value, "", True
+                self._state, self.about, self.last_error = "ready", value, ""
             self._changed.notify_all()
         return kind != "error"
 
@@ -163,10 +159,10 @@ class ChildCritic:
 
     def _end(self) -> None:
         process, pipe = self._process, self._pipe
-        if process is not None and process.is_alive():
+        if process is not None:
             process.kill()
             process.join(timeout=10)
-        if pipe is not None and self._state == "closed":
+        if pipe is not None:
             pipe.close()
 
 
@@ -193,9 +189,8 @@ def serve_critic(factory: CriticFactory, pipe: Connection) -> None:
 def about_critic(critic: Critic) -> dict[str, Any]:
     """What a log says of a critic, and whether it reads log-probabilities; plain values."""
     config = getattr(critic, "config", None)
-    known: Callable[[str], Any] = lambda name: getattr(critic, name, None)  # noqa: E731
     return {
         "class": type(critic).__name__,
-        "fingerprint": known("fingerprint"),
+        "fingerprint": getattr(critic, "fingerprint", None),
         "proposal": getattr(config, "proposal", "none"),
     }

@@ -27,6 +27,7 @@ class GatewaySettings:
     upstream_key_variable: str = ""  # environment variable with the upstream's key; "": none is sent
     upstream_timeout: float = 600.0  # longest silence of the upstream
     upstream_concurrency: int = 512  # requests to the upstream at a time
+    temperature: float | None = None  # of the candidates, whatever the request says; none: the request's own
     deadline: float = 1.0  # for scoring; later the first candidate goes through
     max_n: int = 32  # most candidates that a request may ask for
     max_body: int = 16 << 20
