@@ -158,12 +158,10 @@ class ChildCritic:
         self._died(f"it ended with status {process.exitcode}")
 
     def _end(self) -> None:
-        process, pipe = self._process, self._pipe
-        if process is not None:
-            process.kill()
-            process.join(timeout=10)
-        if pipe is not None:
-            pipe.close()
+        """Kill the child. Its pipe is left to whoever reads it: it ends there, and a number freed here is reused."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join(timeout=10)
 
 
 def serve_critic(factory: CriticFactory, pipe: Connection) -> None:
