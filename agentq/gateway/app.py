@@ -7,6 +7,8 @@ import contextlib
 import importlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -44,16 +46,19 @@ def create_app(settings: GatewaySettings, critic: CriticService | None = None) -
     key = settings.api_key()
     client = ChatClient(settings.server())
     service = critic or start_critic(settings)
+    disk = ThreadPoolExecutor(1, "agentq-log")
     log = None
     if settings.log is not None:
-        log = SessionLog(
+        opened = partial(
+            SessionLog,
             settings.log,
             idle=settings.session_idle,
             most=settings.max_sessions,
             environment=settings.environment,
             metadata=_about(settings, service),
         )
-    guide = Guide(settings, Upstream(client), service, log, metrics)
+        log = disk.submit(opened).result()  # a file lock belongs to the thread that took it
+    guide = Guide(settings, Upstream(client), service, log, metrics, disk)
     endpoints = Endpoints(settings, guide, LiveDecisions(settings.log_content), metrics, defaults, key)
 
     @contextlib.asynccontextmanager
@@ -68,8 +73,8 @@ def create_app(settings: GatewaySettings, critic: CriticService | None = None) -
             if service is not None:
                 await asyncio.to_thread(service.close)
             if log is not None:
-                await asyncio.get_running_loop().run_in_executor(guide.disk, log.close)
-            guide.disk.shutdown()
+                await asyncio.get_running_loop().run_in_executor(disk, log.close)
+            disk.shutdown()
 
     app: Any = fastapi.FastAPI(
         title="AgentQ", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan

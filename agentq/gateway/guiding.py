@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class Guide:
     critic: CriticService | None
     sessions: SessionLog | None
     metrics: Metrics
-    disk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "agentq-log"))
+    disk: ThreadPoolExecutor  # one thread: what the log is written on
 
     async def complete(
         self, path: str, body: Mapping[str, Any], overrides: Overrides, session: str | None
