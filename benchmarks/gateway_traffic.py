@@ -1,7 +1,7 @@
 """What both gateway benchmarks need: states of real episodes, a stub upstream and clients, each in its own process.
 
-    python benchmarks/gateway_traffic.py upstream STATES PORT SECONDS
-    python benchmarks/gateway_traffic.py clients < ORDER       # an Order as JSON; prints a Measured as JSON
+python benchmarks/gateway_traffic.py upstream STATES PORT SECONDS
+python benchmarks/gateway_traffic.py clients < ORDER       # an Order as JSON; prints a Measured as JSON
 """
 
 from __future__ import annotations
@@ -47,10 +47,13 @@ class Measured:
 
 def collect_states(path: Path, episodes: int = 12) -> int:
     """States of WebShop episodes of the embedded policy with 8 samples each; returns how many."""
+    import torch
+
     from agentq.backbones import BackboneConfig, load_backbone
     from agentq.policies.huggingface import HuggingFacePolicy
     from agentq_envs.webshop.env import WebShopEnv
 
+    torch.set_num_threads(1)
     policy = HuggingFacePolicy(load_backbone(BackboneConfig(name="embedded")), 0.8)
     env, states = WebShopEnv(), []
     for seed in range(episodes):
@@ -79,7 +82,17 @@ def stub_upstream(states: Path, seconds: float = 0.05) -> Iterator[str]:
 def gateway(upstream: str, *options: str) -> Iterator[tuple[int, int]]:
     """``agentq serve`` in its own process; yields its port and process id."""
     port = free_port()
-    words = [sys.executable, "-m", "agentq.cli", "serve", "--upstream", upstream, "--port", str(port), *options]
+    words = [
+        sys.executable,
+        "-m",
+        "agentq.cli",
+        "serve",
+        "--upstream",
+        upstream,
+        "--port",
+        str(port),
+        *options,
+    ]
     with running(words, port) as pid:
         yield port, pid
 
@@ -203,8 +216,8 @@ async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes] | None:
 
 def _request(body: dict[str, Any]) -> bytes:
     data = json.dumps(body).encode()
-    head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
-    return head.encode() + data
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
 
 
 def main(words: list[str]) -> None:

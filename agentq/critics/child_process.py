@@ -32,6 +32,7 @@ class CriticFactory:
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])  # plain values
 
     def __call__(self) -> Critic:
+        """Make the critic."""
         module, _, name = self.function.partition(":")
         return getattr(importlib.import_module(module), name)(**self.arguments)
 
@@ -135,6 +136,8 @@ class ChildCritic:
         process.start()
         far.close()
         self._pipe, self._process = pipe, process
+        kind: str
+        value: Any
         try:
             kind, value = pipe.recv()
         except (OSError, EOFError):

@@ -26,9 +26,7 @@ def distinct_candidates(
 ) -> Distinct:
     """The distinct candidates of an answer, in the order of their first choice."""
     parser = _whole_line if actions == "react" else None
-    found = [
-        candidate_of_choice(choice if path == CHAT else _as_chat(choice), parser) for choice in choices
-    ]
+    found = [candidate_of_choice(choice if path == CHAT else _as_chat(choice), parser) for choice in choices]
     first: dict[tuple[bool, str], int] = {}
     for number, candidate in enumerate(found):
         text = candidate.text if candidate.action is None else candidate.action

@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -101,7 +101,9 @@ class Endpoints:
                 pass  # it has set what is told below
         content: dict[str, Any] = {
             "status": "ok",
-            "critic": {"state": "none"} if critic is None else {"state": critic.state, "restarts": critic.restarts},
+            "critic": {"state": "none"}
+            if critic is None
+            else {"state": critic.state, "restarts": critic.restarts},
             "upstream": {"state": "ok" if upstream.failing is None else "failing", "error": upstream.failing},
         }
         if self.guide.sessions is not None:
@@ -204,7 +206,8 @@ def checked_name(name: str | None, what: str) -> str | None:
     if name is None or (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
         return name
     raise RequestError(
-        f"the {what} is {name[:40]!r} ({len(name)} characters), expected 1 to {_LONGEST_NAME} printable ones.", what
+        f"the {what} is {name[:40]!r} ({len(name)} characters), expected 1 to {_LONGEST_NAME} printable ones.",
+        what,
     )
 
 
@@ -214,7 +217,8 @@ def feedback_of(body: Mapping[str, Any]) -> Feedback:
     unknown = sorted(str(key) for key in body if key not in known)
     if unknown:
         raise RequestError(
-            f"unknown keys in the feedback: {', '.join(unknown)}. Known are {', '.join(sorted(known))}.", unknown[0]
+            f"unknown keys in the feedback: {', '.join(unknown)}. Known are {', '.join(sorted(known))}.",
+            unknown[0],
         )
     kinds: dict[str, Any] = {
         "session": str, "decision": str, "step": int, "reward": (int, float), "done": bool,
@@ -231,7 +235,9 @@ def feedback_of(body: Mapping[str, Any]) -> Feedback:
     return feedback
 
 
-def _answer(path: str, body: Mapping[str, Any], outcome: Outcome, metadata: dict[str, Any] | None) -> Response:
+def _answer(
+    path: str, body: Mapping[str, Any], outcome: Outcome, metadata: dict[str, Any] | None
+) -> Response:
     headers = headers_of(outcome)
     if not body.get("stream"):
         return JSONResponse(completion(outcome, metadata), headers=headers)
@@ -244,6 +250,6 @@ def _answer(path: str, body: Mapping[str, Any], outcome: Outcome, metadata: dict
     return StreamingResponse(_each(events), media_type=_EVENT_STREAM, headers=headers)
 
 
-async def _each(events: Iterable[bytes]) -> Any:
+async def _each(events: Iterable[bytes]) -> AsyncIterator[bytes]:
     for event in events:
         yield event

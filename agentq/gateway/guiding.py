@@ -70,7 +70,9 @@ class Guide:
         distinct = distinct_candidates(path, answer.choices, self.settings.actions)
         messages = state_of(path, body)
         scores, reason = await self._scores(messages, distinct.candidates)
-        decision, reason = self._decide(distinct.candidates, scores, reason, overrides.selector, body.get("seed"))
+        decision, reason = self._decide(
+            distinct.candidates, scores, reason, overrides.selector, body.get("seed")
+        )
         chosen = time.perf_counter()
         timings = {"upstream": answered - began, "scoring": chosen - answered, "total": chosen - began}
         self._count(distinct, len(answer.choices), timings, reason)

@@ -73,7 +73,9 @@ class Journal:
             raise LogError(f"{path} was written by a newer AgentQ. Upgrade: pip install --upgrade agentq")
         trajectory = replay(path)
         head = {name: value for name, value in rows[0].items() if name != "row"}
-        return cls(path, head, len(trajectory.steps), trajectory.steps[-1].messages if trajectory.steps else ())
+        return cls(
+            path, head, len(trajectory.steps), trajectory.steps[-1].messages if trajectory.steps else ()
+        )
 
     def add_step(self, step: Step) -> int:
         """Write a decision; returns its number."""
@@ -93,7 +95,9 @@ class Journal:
     def _append(self, row: Mapping[str, Any]) -> None:
         data = json.dumps(dict(row), separators=(",", ":")).encode() + b"\n"
         try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
+            fd = os.open(
+                self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600
+            )
             try:
                 size = os.fstat(fd).st_size
                 if os.write(fd, data) != len(data):

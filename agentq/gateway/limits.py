@@ -18,7 +18,13 @@ class RefusedError(InfrastructureError):
     """The gateway itself refuses a request; becomes an error object of OpenAI's form."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, retry_after: float | None = None, param: str | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.retry_after, self.param = status, code, retry_after, param
@@ -65,9 +71,13 @@ def parsed_object(body: bytes) -> dict[str, Any]:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise RefusedError(400, "malformed_json", f"the body is no JSON: {reason}. Send an object.") from error
+        raise RefusedError(
+            400, "malformed_json", f"the body is no JSON: {reason}. Send an object."
+        ) from error
     if not isinstance(value, dict):
-        raise RefusedError(400, "malformed_json", f"the body is {type(value).__name__}, expected a JSON object.")
+        raise RefusedError(
+            400, "malformed_json", f"the body is {type(value).__name__}, expected a JSON object."
+        )
     return value
 
 
@@ -84,7 +94,7 @@ async def while_connected(request: Any, work: Coroutine[Any, Any, T]) -> T:
             return task.result()
         raise ClientGoneError("the client closed its connection before its answer was ready.")
     finally:
-        left = [future for future in (task, gone) if not future.done()]
+        left: list[asyncio.Future[Any]] = [future for future in (task, gone) if not future.done()]
         for future in left:
             future.cancel()
         await asyncio.gather(*left, return_exceptions=True)

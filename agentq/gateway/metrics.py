@@ -37,7 +37,11 @@ class Metrics:
         self.episodes = counter("episodes", "Sessions written to the log", "end")
         self.log_errors = counter("log_errors", "Decisions or sessions that could not be written")
         self.seconds = client.Histogram(
-            "agentq_seconds", "Seconds of a request by stage", ("stage",), buckets=_SECONDS, registry=self.registry
+            "agentq_seconds",
+            "Seconds of a request by stage",
+            ("stage",),
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self.in_flight = gauge("requests_in_flight", "Requests on their way")
         self.queue_depth = gauge("scoring_queue_depth", "States that wait for the critic")

@@ -23,7 +23,9 @@ class GatewaySettings:
     selector_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     host: str = "127.0.0.1"
     port: int = 8080
-    api_key_variable: str = ""  # environment variable with the key that clients must send; "": none is asked for
+    api_key_variable: str = (
+        ""  # environment variable with the key that clients must send; "": none is asked for
+    )
     upstream_key_variable: str = ""  # environment variable with the upstream's key; "": none is sent
     upstream_timeout: float = 600.0  # longest silence of the upstream
     upstream_concurrency: int = 512  # requests to the upstream at a time

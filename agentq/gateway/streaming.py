@@ -64,7 +64,9 @@ def _chat_parts(choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _text_parts(choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     text = choice.get("text") or ""
     logprobs = choice.get("logprobs")
-    pieces = [text] if logprobs is not None else list(_pieces(text))  # offsets in it count from the text's start
+    pieces = (
+        [text] if logprobs is not None else list(_pieces(text))
+    )  # offsets in it count from the text's start
     for piece in pieces:
         yield {"index": 0, "text": piece, "logprobs": logprobs, "finish_reason": None}
     rest = {name: value for name, value in choice.items() if name not in ("text", "logprobs", "index")}

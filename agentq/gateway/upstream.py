@@ -10,10 +10,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentq.errors import InfrastructureError, ServerError
-from agentq.policies.openai.client import ChatClient, Completions, RetriesExhaustedError, ServerReply, ServerStream
+from agentq.policies.openai.client import (
+    ChatClient,
+    Completions,
+    RetriesExhaustedError,
+    ServerReply,
+    ServerStream,
+)
 
 #: Headers of the upstream that mean something to its client; the others belong to the connection.
-_KEPT = ("content-type", "retry-after", "x-request-id", "openai-processing-ms", "openai-version", "www-authenticate")
+_KEPT = (
+    "content-type",
+    "retry-after",
+    "x-request-id",
+    "openai-processing-ms",
+    "openai-version",
+    "www-authenticate",
+)
 _KEPT_BEGINNINGS = ("x-ratelimit-",)
 
 
@@ -134,9 +147,7 @@ class PassedStream:
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers of an upstream's answer that go through."""
     return {
-        name: value
-        for name, value in headers.items()
-        if name in _KEPT or name.startswith(_KEPT_BEGINNINGS)
+        name: value for name, value in headers.items() if name in _KEPT or name.startswith(_KEPT_BEGINNINGS)
     }
 
 

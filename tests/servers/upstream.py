@@ -57,7 +57,7 @@ class StubUpstream:
                 self.end_headers()
                 self.wfile.write(data)
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
@@ -78,7 +78,12 @@ class StubUpstream:
 def chat_answer(texts: list[str], **more: Any) -> dict[str, Any]:
     """A chat completion with one choice per text."""
     choices = [
-        {"index": i, "message": {"role": "assistant", "content": t}, "logprobs": None, "finish_reason": "stop"}
+        {
+            "index": i,
+            "message": {"role": "assistant", "content": t},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
         for i, t in enumerate(texts)
     ]
     usage = {"prompt_tokens": 10, "completion_tokens": 3 * len(texts), "total_tokens": 10 + 3 * len(texts)}

@@ -57,8 +57,16 @@ def words(path: str, body: dict[str, Any]) -> tuple[int, Any]:
         return 200, [b'data: {"choices":[{"index":0,"delta":{"content":"raw"}}]}\n\n', b"data: [DONE]\n\n"]
     texts = [WORDS[i % len(WORDS)] for i in range(body.get("n", 1))]
     if path == "/v1/completions":
-        choices = [{"index": i, "text": t, "logprobs": None, "finish_reason": "stop"} for i, t in enumerate(texts)]
-        return 200, {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "stub", "choices": choices}
+        choices = [
+            {"index": i, "text": t, "logprobs": None, "finish_reason": "stop"} for i, t in enumerate(texts)
+        ]
+        return 200, {
+            "id": "cmpl-1",
+            "object": "text_completion",
+            "created": 1,
+            "model": "stub",
+            "choices": choices,
+        }
     return 200, chat_answer(texts)
 
 

@@ -52,10 +52,13 @@ def test_a_killed_upstream_gives_502_and_is_found_again(serve: Serve, upstream: 
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
-def test_what_the_upstream_refuses_goes_through_unchanged(serve: Serve, upstream: Upstream, status: int) -> None:
-    said = json.dumps({"error": {"message": "no", "odd": [1,  2]}}, indent=3).encode()
+def test_what_the_upstream_refuses_goes_through_unchanged(
+    serve: Serve, upstream: Upstream, status: int
+) -> None:
+    said = json.dumps({"error": {"message": "no", "odd": [1, 2]}}, indent=3).encode()
     gateway = serve(upstream(lambda path, body: (status, said)).url, LengthCritic())
-    for more in ({}, {"stream": True}, {"agentq": {"enabled": False}}):
+    every: tuple[dict[str, Any], ...] = ({}, {"stream": True}, {"agentq": {"enabled": False}})
+    for more in every:
         answer = gateway.chat(**more)
         assert (answer.status_code, answer.content) == (status, said)
         assert answer.headers["content-type"] == "application/json"
@@ -144,7 +147,9 @@ def test_too_many_requests_at_a_time_are_told(serve: Serve, upstream: Upstream) 
         assert first.result().status_code == 200
 
 
-def test_a_cut_off_reply_is_never_chosen_and_all_cut_off_are_flagged(serve: Serve, upstream: Upstream) -> None:
+def test_a_cut_off_reply_is_never_chosen_and_all_cut_off_are_flagged(
+    serve: Serve, upstream: Upstream
+) -> None:
     def cut(path: str, body: dict[str, Any]) -> tuple[int, Any]:
         answer = chat_answer(["ab", "a much longer one that was cut"])
         for choice in answer["choices"][0 if body["messages"][0]["content"] == "all" else 1 :]:
@@ -172,7 +177,9 @@ def test_a_client_that_goes_away_leaves_nothing(serve: Serve, upstream: Upstream
     nothing_left(gateway, tasks)
 
 
-def test_a_client_that_goes_away_mid_stream_closes_the_upstreams_stream(serve: Serve, upstream: Upstream) -> None:
+def test_a_client_that_goes_away_mid_stream_closes_the_upstreams_stream(
+    serve: Serve, upstream: Upstream
+) -> None:
     ended: list[str] = []
 
     def endless(path: str, body: dict[str, Any]) -> tuple[int, Any]:
@@ -198,17 +205,15 @@ def test_a_client_that_goes_away_mid_stream_closes_the_upstreams_stream(serve: S
     assert gateway.get("/health").status_code == 200
 
 
-def test_an_upstream_that_dies_mid_stream_is_told_in_the_stream(serve: Serve, upstream: Upstream) -> None:
-    def broken(path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        return 200, b"x"
-
+def test_an_upstream_that_dies_mid_stream_is_told_in_the_stream(serve: Serve) -> None:
     def torn(connection: socket.socket) -> None:
         connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        connection.sendall(b"10\r\ndata: {\"a\":1}\n\n\n\r\n")
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        connection.sendall(b'10\r\ndata: {"a":1}\n\n\n\r\n')
         connection.close()
 
-    assert broken("", {})[0] == 200
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
         pool.submit(lambda: torn(listener.accept()[0]))
         gateway = serve(f"http://127.0.0.1:{listener.getsockname()[1]}", LengthCritic())
@@ -244,7 +249,9 @@ def test_malformed_json_is_a_400(serve: Serve, upstream: Upstream, raw: bytes) -
     assert chosen(gateway.chat()) == "press three"
 
 
-@pytest.mark.parametrize("messages", [None, [], "text", [1], [{"role": "user"}], [{"role": "user", "content": [{}]}]])
+@pytest.mark.parametrize(
+    "messages", [None, [], "text", [1], [{"role": "user"}], [{"role": "user", "content": [{}]}]]
+)
 def test_odd_messages_are_the_upstreams_to_judge(serve: Serve, upstream: Upstream, messages: Any) -> None:
     gateway = serve(upstream().url, LengthCritic())
     answer = gateway.post("/v1/chat/completions", {"model": "stub", "messages": messages})
@@ -252,7 +259,9 @@ def test_odd_messages_are_the_upstreams_to_judge(serve: Serve, upstream: Upstrea
     assert chosen(answer) in ("press one", "press three")
 
 
-def test_ten_megabytes_go_through_unscored_and_more_than_allowed_do_not(serve: Serve, upstream: Upstream) -> None:
+def test_ten_megabytes_go_through_unscored_and_more_than_allowed_do_not(
+    serve: Serve, upstream: Upstream
+) -> None:
     stub = upstream()
     gateway = serve(stub.url, LengthCritic(), max_body=12 << 20)
     tasks = gateway.tasks()
@@ -273,7 +282,9 @@ def test_a_key_is_asked_for_everywhere_but_at_health(
     monkeypatch.setenv("GATEWAY_KEY", "secret-1")
     monkeypatch.setenv("UPSTREAM_KEY", "secret-2")
     stub = upstream()
-    gateway = serve(stub.url, LengthCritic(), api_key_variable="GATEWAY_KEY", upstream_key_variable="UPSTREAM_KEY")
+    gateway = serve(
+        stub.url, LengthCritic(), api_key_variable="GATEWAY_KEY", upstream_key_variable="UPSTREAM_KEY"
+    )
     assert gateway.get("/health").status_code == 200
     for path in ("/v1/models", "/metrics", "/agentq/decisions"):
         assert gateway.get(path).status_code == 401
@@ -287,8 +298,8 @@ def test_a_key_is_asked_for_everywhere_but_at_health(
 
 def chat_request(more: dict[str, Any]) -> bytes:
     body = json.dumps({"messages": [{"role": "user", "content": "go"}], **more}).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    return head % len(body) + body
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    return head + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
 def send(gateway: Running, data: bytes, keep: bool = False) -> socket.socket | None:
@@ -298,8 +309,6 @@ def send(gateway: Running, data: bytes, keep: bool = False) -> socket.socket | N
     connection.sendall(data)
     if keep:
         return connection
-    before = gateway.metric("agentq_requests_in_flight")
     time.sleep(0.3)
-    assert before >= 0
     connection.close()
     return None

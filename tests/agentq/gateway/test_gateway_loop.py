@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from agentq.backbones import BackboneConfig, load_backbone
 from agentq.policies.huggingface import HuggingFacePolicy
@@ -22,6 +23,8 @@ from tests.servers.policy import policy_script
 from tests.servers.upstream import StubUpstream
 
 ROOT = Path(__file__).resolve().parents[3]
+#: One thread each: a server, a policy and a client share the machine, and torch's threads wait for each other.
+ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
 @contextmanager
@@ -31,7 +34,7 @@ def agentq_serve(*options: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = [sys.executable, "-m", "agentq.cli", "serve", "--port", str(port), *options]
-    process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE)
+    process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE)
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 90
@@ -77,19 +80,39 @@ def play(address: str, seeds: range, name: str) -> list[str]:
     return guided
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_a_gateway_learns_from_its_own_traffic(tmp_path: Path) -> None:
     policy = HuggingFacePolicy(load_backbone(BackboneConfig(name="embedded")), 0.8)
     stub = StubUpstream(policy_script(policy))
     log, run = tmp_path / "log", tmp_path / "run"
-    options = ("--upstream", stub.url, "--n", "4", "--log", str(log), "--deadline", "30", "--logprobs", "always")
+    options = (
+        "--upstream",
+        stub.url,
+        "--n",
+        "4",
+        "--log",
+        str(log),
+        "--deadline",
+        "30",
+        "--logprobs",
+        "always",
+    )
     with agentq_serve(*options, "--critic", "none") as address:
         assert set(play(address, range(10), "before")) == {"false"}
     assert len(TrajectoryReader(log)) == 10
     done = subprocess.run(
         [sys.executable, "recipes/train_qvalue.py", f"--log={log}", f"--output={run}", "--evaluation=none",
          "--critic.training.steps=20", "--critic.validation_share=0.3"],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        cwd=ROOT, capture_output=True, text=True, env=ENVIRONMENT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "learning from its returns alone" in done.stdout

@@ -12,7 +12,9 @@ import pytest
 from tests.agentq.gateway.conftest import LengthCritic, Running, until
 from tests.servers.upstream import StubUpstream, chat_answer
 
-playwright: Any = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+playwright: Any = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright: pip install playwright"
+)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -42,7 +44,10 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         page = browser.new_page(**{"viewport": {"width": 1000, "height": 800}, **options})
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("dialog", lambda dialog: (problems.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda r: None if r.url.startswith(("http://127.0.0.1", "data:")) else problems.append(r.url))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith(("http://127.0.0.1", "data:")) else problems.append(r.url),
+        )
         page.goto(address)
         pages.append(page)
         return page

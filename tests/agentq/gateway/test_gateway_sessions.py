@@ -22,7 +22,10 @@ Upstream = Callable[..., StubUpstream]
 
 
 def step_of(text: str, turns: int = 1) -> Step:
-    candidates = (Candidate("go", "go", token_ids=(1, 2), token_logprobs=(-0.5, -0.25)), Candidate("?", None, "no"))
+    candidates = (
+        Candidate("go", "go", token_ids=(1, 2), token_logprobs=(-0.5, -0.25)),
+        Candidate("?", None, "no"),
+    )
     decision = Decision(candidates, np.array([0.5, -np.inf]), np.array([1.0, 0.0]), 0, selector="best_of_n")
     messages = tuple({"role": "user", "content": f"{text} {i}"} for i in range(turns))
     return Step(messages, decision, 0.0, False, False, timings={"total": 0.25})
@@ -72,7 +75,14 @@ def test_decisions_without_a_session_are_rewarded_by_their_id(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "feedback", [Feedback("other"), Feedback("s", step=1), Feedback("s", step=-1), Feedback(decision="x-0"), Feedback(decision="0")]
+    "feedback",
+    [
+        Feedback("other"),
+        Feedback("s", step=1),
+        Feedback("s", step=-1),
+        Feedback(decision="x-0"),
+        Feedback(decision="0"),
+    ],
 )
 def test_feedback_on_what_is_not_there_is_refused(tmp_path: Path, feedback: Feedback) -> None:
     log = opened(tmp_path)
@@ -110,13 +120,13 @@ def test_a_kill_at_any_byte_of_a_journal_loses_at_most_the_line_being_written(tm
         folder = tmp_path / f"cut-{cut}"
         (folder / "open").mkdir(parents=True)
         (folder / "open" / journal.name).write_bytes(whole[:cut])
+        steps = sum(cut >= end for end in ends[1:3])
         if cut < ends[0]:
             with pytest.warns(UserWarning, match="without a whole line"):
                 again = opened(folder)
             assert len(again) == 0
         else:
             again = opened(folder)
-            steps = sum(cut >= end for end in ends[1:3])
             assert again.record("s", None, step_of("after", 1)).step == steps
             again.feedback(Feedback("s", done=True))
         again.close()
@@ -155,7 +165,9 @@ def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path: Path) -> None:
     log.close()
 
 
-def test_the_gateway_logs_rewards_and_goes_on_after_a_restart(serve: Serve, upstream: Upstream, tmp_path: Path) -> None:
+def test_the_gateway_logs_rewards_and_goes_on_after_a_restart(
+    serve: Serve, upstream: Upstream, tmp_path: Path
+) -> None:
     stub = upstream()
     gateway = serve(stub.url, LengthCritic(), log=tmp_path)
     first = gateway.chat(headers={"x-agentq-session": "s 1"})
@@ -211,7 +223,9 @@ def test_without_a_log_feedback_says_so(serve: Serve, upstream: Upstream) -> Non
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "no_log")
 
 
-def test_quiet_sessions_of_a_running_gateway_end_by_themselves(serve: Serve, upstream: Upstream, tmp_path: Path) -> None:
+def test_quiet_sessions_of_a_running_gateway_end_by_themselves(
+    serve: Serve, upstream: Upstream, tmp_path: Path
+) -> None:
     gateway = serve(upstream().url, LengthCritic(), log=tmp_path, session_idle=0.2)
     gateway.chat(headers={"x-agentq-session": "s"})
     until(lambda: "s" in TrajectoryReader(tmp_path))

@@ -99,8 +99,14 @@ def test_what_cannot_be_overridden_is_refused_by_name(
 def test_tool_calls_are_actions_and_come_back_untouched(serve: Serve, upstream: Upstream) -> None:
     def calls(path: str, body: dict[str, Any]) -> tuple[int, Any]:
         answer = chat_answer(["", "", ""])
-        for choice, arguments in zip(answer["choices"], ('{"q": "x"}', '{ "q":"much longer" }', "{broken"), strict=True):
-            call = {"id": f"c{choice['index']}", "type": "function", "function": {"name": "find", "arguments": arguments}}
+        for choice, arguments in zip(
+            answer["choices"], ('{"q": "x"}', '{ "q":"much longer" }', "{broken"), strict=True
+        ):
+            call = {
+                "id": f"c{choice['index']}",
+                "type": "function",
+                "function": {"name": "find", "arguments": arguments},
+            }
             choice["message"] = {"role": "assistant", "content": None, "tool_calls": [call]}
             choice["finish_reason"] = "tool_calls"
         return 200, answer
@@ -108,8 +114,16 @@ def test_tool_calls_are_actions_and_come_back_untouched(serve: Serve, upstream: 
     gateway = serve(upstream(calls).url, LengthCritic(), n=3)
     answer = gateway.chat(agentq={"metadata": True}).json()
     (call,) = answer["choices"][0]["message"]["tool_calls"]
-    assert call == {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{ "q":"much longer" }'}}
-    assert [c["action"] for c in answer["agentq"]["candidates"]] == ['find({"q": "x"})', 'find({"q": "much longer"})', None]
+    assert call == {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "find", "arguments": '{ "q":"much longer" }'},
+    }
+    assert [c["action"] for c in answer["agentq"]["candidates"]] == [
+        'find({"q": "x"})',
+        'find({"q": "much longer"})',
+        None,
+    ]
     assert answer["agentq"]["candidates"][2]["q"] is None
     with client(gateway).chat.completions.create(
         model="stub", messages=[{"role": "user", "content": "go"}], stream=True
@@ -159,7 +173,9 @@ def test_a_long_text_is_streamed_whole_and_in_pieces(serve: Serve, upstream: Ups
 
 def test_text_completions_are_guided_and_streamed_alike(gateway: Running) -> None:
     whole = gateway.post("/v1/completions", {"model": "stub", "prompt": "go"}).json()
-    assert whole["choices"] == [{"index": 0, "text": "press three", "logprobs": None, "finish_reason": "stop"}]
+    assert whole["choices"] == [
+        {"index": 0, "text": "press three", "logprobs": None, "finish_reason": "stop"}
+    ]
     stream = client(gateway).completions.create(model="stub", prompt="go", stream=True)
     assert "".join(chunk.choices[0].text for chunk in stream) == "press three"
 
@@ -182,18 +198,24 @@ def test_what_asks_for_something_else_goes_through_and_says_so(
     assert (answer.headers["x-agentq-guided"], answer.headers["x-agentq-reason"]) == ("false", reason)
     assert len(answer.json()["choices"]) == more.get("n", 1)
     assert stub.seen[-1][2].get("n", 1) == more.get("n", 1)
-    assert gateway.chat(stream=True, **more).text.startswith('data: {"choices":[{"index":0,"delta":{"content":"raw"')
+    assert gateway.chat(stream=True, **more).text.startswith(
+        'data: {"choices":[{"index":0,"delta":{"content":"raw"'
+    )
     assert gateway.metric("agentq_decisions_total", guided="false", reason=reason) == 2
 
 
-def test_greedy_agents_are_guided_when_candidates_have_a_temperature(serve: Serve, upstream: Upstream) -> None:
+def test_greedy_agents_are_guided_when_candidates_have_a_temperature(
+    serve: Serve, upstream: Upstream
+) -> None:
     stub = upstream()
     gateway = serve(stub.url, LengthCritic(), temperature=0.9)
     assert gateway.chat(temperature=0).headers["x-agentq-guided"] == "true"
     assert stub.seen[-1][2]["temperature"] == 0.9
 
 
-def test_an_upstream_without_n_is_asked_n_times_and_its_usage_summed(serve: Serve, upstream: Upstream) -> None:
+def test_an_upstream_without_n_is_asked_n_times_and_its_usage_summed(
+    serve: Serve, upstream: Upstream
+) -> None:
     texts = iter(["a", "abc", "ab", "abcd"])
     usage = {"prompt_tokens": 5, "completion_tokens": 1, "details": {"cached": 2}}
     stub = upstream(lambda path, body: (200, chat_answer([next(texts)], usage=usage)))
@@ -215,7 +237,9 @@ def test_logprobs_that_only_the_critic_wanted_are_not_shown(serve: Serve, upstre
     def scripted(path: str, body: dict[str, Any]) -> tuple[int, Any]:
         answer = chat_answer(["ab", "abc"])
         for choice in answer["choices"]:
-            choice["logprobs"] = {"content": [{"token": "x", "logprob": -0.5}]} if body.get("logprobs") else None
+            choice["logprobs"] = (
+                {"content": [{"token": "x", "logprob": -0.5}]} if body.get("logprobs") else None
+            )
         return 200, answer
 
     stub = upstream(scripted)

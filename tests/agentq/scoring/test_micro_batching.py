@@ -40,7 +40,9 @@ class GatedCritic:
 
 
 def state(name: str, *actions: str) -> tuple[Messages, list[Candidate]]:
-    return [{"role": "user", "content": name}], [Candidate(action, action) for action in actions or ("a", "bb")]
+    return [{"role": "user", "content": name}], [
+        Candidate(action, action) for action in actions or ("a", "bb")
+    ]
 
 
 async def settled(batcher: MicroBatcher, depth: int) -> None:
@@ -63,7 +65,12 @@ def test_what_waits_goes_in_one_call_and_a_refused_state_fails_alone() -> None:
         await settled(batcher, 5)
         critic.gate.set()
         found = await asyncio.gather(first, *rest, return_exceptions=True)
-        assert [type(outcome).__name__ for outcome in found] == ["Scores", "Scores", "CriticError", *["Scores"] * 3]
+        assert [type(outcome).__name__ for outcome in found] == [
+            "Scores",
+            "Scores",
+            "CriticError",
+            *["Scores"] * 3,
+        ]
         assert isinstance(found[0], Scores)
         assert found[0].q.tolist() == [1.0, 2.0]
 
