@@ -98,7 +98,7 @@ class QCritic:
         self.grounding = resolve_grounding(self.config.grounding, trusted=trust_grounding)
         self._features = features or self._hidden_states
         self._texts = self._text_features(max_batch_tokens) if backbone.kind == "encoder" else None
-        self._max_batch_tokens = max_batch_tokens
+        self.max_batch_tokens = max_batch_tokens
         #: Distinct tokens scored since the critic was made: every prompt once, and its actions (causal).
         self.tokens = 0
 
@@ -263,7 +263,7 @@ class QCritic:
             self.layers,
             lambda hidden, mask: hidden[:, 0],
             method=self.config.method,
-            max_batch_tokens=self._max_batch_tokens,
+            max_batch_tokens=self.max_batch_tokens,
         )
         return torch.cat(found)
 
@@ -284,7 +284,7 @@ class QCritic:
             layers,
             pooling,
             method=self.config.method,
-            max_batch_tokens=self._max_batch_tokens,
+            max_batch_tokens=self.max_batch_tokens,
         )
 
     def _scores(self, request: ScoreRequest, valued: _Valued | None) -> Scores:
