@@ -95,5 +95,6 @@ def run(arguments: argparse.Namespace) -> int:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=10,
+        timeout_keep_alive=75,  # agents act and wait between two requests of one connection
     )
     return 0
