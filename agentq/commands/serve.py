@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -76,11 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from agentq.gateway.app import create_app
     from agentq.gateway.logs import set_up_logs
+    from agentq.gateway.metrics import library
 
     settings = settings_of(arguments)
     set_up_logs()
     app = create_app(settings)
-    uvicorn: Any = importlib.import_module("uvicorn")
+    uvicorn = library("uvicorn")
     print(f"http://{settings.host}:{settings.port}/v1  (stop with Ctrl-C)", flush=True)
     if not settings.loopback and not settings.api_key_variable:
         print(
@@ -95,5 +95,6 @@ def run(arguments: argparse.Namespace) -> int:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=10,
+        timeout_keep_alive=75,  # agents act and wait between two requests of one connection
     )
     return 0

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from agentq import __version__
-from agentq.errors import LogError, MissingExtraError
+from agentq.errors import LogError
 from agentq.gateway.critic_service import CriticService, start_critic
 from agentq.gateway.logs import log_event
-from agentq.gateway.metrics import Metrics
+from agentq.gateway.metrics import Metrics, library
 from agentq.gateway.settings import GatewaySettings
 from agentq.selectors import load_selector
 
@@ -32,7 +32,7 @@ def create_app(settings: GatewaySettings, critic: CriticService | None = None) -
     ``app.state.gateway`` holds the ``Endpoints``. Raises ``MissingExtraError`` without the extra ``serve``,
     ``ConfigError`` for an unknown selector or a key that is not set, and what the critic and the log raise.
     """
-    fastapi = _fastapi()
+    fastapi = library("fastapi")
     metrics = Metrics()
     from agentq.gateway.endpoints import Endpoints
     from agentq.gateway.guiding import Guide
@@ -148,13 +148,3 @@ def _about(settings: GatewaySettings, service: CriticService | None) -> dict[str
         "critic_fingerprint": None if service is None else service.about.get("fingerprint"),
         "upstream": settings.upstream,
     }
-
-
-def _fastapi() -> Any:
-    try:
-        return importlib.import_module("fastapi")
-    except ImportError as error:
-        raise MissingExtraError(
-            "agentq serve needs fastapi, uvicorn and prometheus-client, which are not installed. "
-            'Run: pip install "agentq[serve]"'
-        ) from error

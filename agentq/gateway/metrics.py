@@ -14,7 +14,7 @@ class Metrics:
     """The gateway's figures; docs/gateway.md lists them. Raises ``MissingExtraError`` without prometheus-client."""
 
     def __init__(self) -> None:
-        client = _client()
+        client = library("prometheus_client")
         self._client = client
         self.registry: Any = client.CollectorRegistry()
 
@@ -55,11 +55,12 @@ class Metrics:
         return self._client.generate_latest(self.registry)
 
 
-def _client() -> Any:
+def library(name: str) -> Any:
+    """A library of the extra ``serve``. Raises ``MissingExtraError`` when it is not installed."""
     try:
-        return importlib.import_module("prometheus_client")
+        return importlib.import_module(name)
     except ImportError as error:
         raise MissingExtraError(
-            "agentq serve needs fastapi, uvicorn and prometheus-client, which are not installed. "
+            f"agentq serve needs {name.replace('_', '-')}, which is not installed. "
             'Run: pip install "agentq[serve]"'
         ) from error

@@ -107,8 +107,8 @@ def test_a_gateway_learns_from_its_own_traffic(tmp_path: Path) -> None:
         "always",
     )
     with agentq_serve(*options, "--critic", "none") as address:
-        assert set(play(address, range(10), "before")) == {"false"}
-    assert len(TrajectoryReader(log)) == 10
+        assert set(play(address, range(6), "before")) == {"false"}
+    assert len(TrajectoryReader(log)) == 6
     done = subprocess.run(
         [sys.executable, "recipes/train_qvalue.py", f"--log={log}", f"--output={run}", "--evaluation=none",
          "--critic.training.steps=20", "--critic.validation_share=0.3"],
@@ -117,11 +117,11 @@ def test_a_gateway_learns_from_its_own_traffic(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert "learning from its returns alone" in done.stdout
     with agentq_serve(*options, "--critic", str(run / "critic"), "--critic-process") as address:
-        assert set(play(address, range(10, 13), "after")) == {"true"}
+        assert set(play(address, range(6, 8), "after")) == {"true"}
     stub.stop()
     episodes = {episode.id: episode.trajectory for episode in TrajectoryReader(log)}
-    assert len(episodes) == 13
-    before, after = episodes["before-0"], episodes["after-10"]
+    assert len(episodes) == 8
+    before, after = episodes["before-0"], episodes["after-6"]
     assert before.metadata["critic"] == "none"
     assert after.metadata["critic"] == str(run / "critic")
     assert after.metadata["critic_fingerprint"]
