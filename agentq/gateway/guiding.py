@@ -28,6 +28,7 @@ from agentq.gateway.settings import GatewaySettings
 from agentq.gateway.upstream import Answer, Upstream
 from agentq.scoring.micro_batching import QueueFullError
 from agentq.selectors.base import Selector
+from agentq.selectors.first import First
 from agentq.types import Candidate, Decision, Messages, Step
 
 
@@ -145,9 +146,9 @@ class Guide:
                 flags = decision.flags if reason is None else (*decision.flags, "unguided", reason)
                 return replace(decision, flags=flags), reason
         assert reason is not None
-        first = np.eye(1, len(candidates))[0]
-        flags = ("unguided", reason)
-        return Decision(candidates, scores.q, first, 0, selector="first", flags=flags), reason
+        plain = Scores(q=np.array([0.0 if c.valid else -np.inf for c in candidates]))
+        decision = Chooser(First(), on_invalid="execute").decide(candidates, plain, 0)
+        return replace(decision, flags=("unguided", reason)), reason
 
     def _count(self, distinct: Distinct, n: int, timings: Mapping[str, float], reason: str | None) -> None:
         metrics = self.metrics

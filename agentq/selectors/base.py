@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -34,7 +35,7 @@ class Selector(Protocol):
         ...
 
 
-class BaseSelector:
+class BaseSelector(ABC):
     """A selector that is its distribution: ``probabilities`` is all that a subclass must write.
 
     Subclasses are frozen dataclasses with a ``name`` (that of their file). Where ``draws`` is False all
@@ -44,9 +45,9 @@ class BaseSelector:
     name: str
     draws: bool = False
 
+    @abstractmethod
     def probabilities(self, scores: Scores, candidates: Sequence[Candidate]) -> FloatArray:
         """The distribution, (N,). Raises ``SelectorError`` when no candidate is usable."""
-        raise NotImplementedError
 
     def flags(self, scores: Scores, candidates: Sequence[Candidate]) -> tuple[str, ...]:
         """Remarks on the choice that belong in the log."""
