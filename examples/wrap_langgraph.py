@@ -9,10 +9,10 @@ from typing import Any, TypedDict
 
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
-from shopping import SAMPLING, Shop, close, show
-from tiny_server import serving
 
 from agentq.wrapping import wrap
+from shopping import SAMPLING, Shop, close, show
+from tiny_server import serving
 
 
 class State(TypedDict):

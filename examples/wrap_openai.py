@@ -8,11 +8,11 @@ from __future__ import annotations
 import tempfile
 
 from openai import OpenAI
-from shopping import SAMPLING, Shop, close, show
-from tiny_server import serving
 
 from agentq import TrajectoryReader, TrajectoryWriter
 from agentq.wrapping import wrap
+from shopping import SAMPLING, Shop, close, show
+from tiny_server import serving
 
 
 def play(client: OpenAI, shop: Shop) -> None:

@@ -9,10 +9,10 @@ import asyncio
 
 from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, Runner, set_tracing_disabled
 from openai import AsyncOpenAI
-from shopping import Shop, close, show
-from tiny_server import serving
 
 from agentq.wrapping import wrap
+from shopping import Shop, close, show
+from tiny_server import serving
 
 set_tracing_disabled(True)  # this example stays on this machine
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from shopping import SAMPLING, Shop, close, show
 from smolagents import LogLevel, Model, OpenAIModel, Tool, ToolCallingAgent
 from smolagents.models import (
     ChatMessage,
@@ -18,9 +17,10 @@ from smolagents.models import (
     ChatMessageToolCallFunction,
     MessageRole,
 )
-from tiny_server import serving
 
 from agentq.wrapping import wrap
+from shopping import SAMPLING, Shop, close, show
+from tiny_server import serving
 
 
 class Walk(Tool):
