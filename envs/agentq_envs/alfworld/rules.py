@@ -44,6 +44,7 @@ DOMAINS: Mapping[str, Rules] = {
         "household", "sinktype", "sinkbasintype"
     ),
 }
+RULES: Mapping[str, Rules] = {rules.name: rules for rules in DOMAINS.values()}
 #: Fingerprints of the grammars that speak as the simulator does.
 GRAMMARS = frozenset(
     {
@@ -61,9 +62,9 @@ def rules_of(game: GameFile) -> Rules:
     if rules is None or grammar_fingerprint(template) not in GRAMMARS:
         part = "domain" if rules is None else "grammar"
         raise DataError(
-            f"{game.game_id}: its {part} is none that the native simulator knows ({', '.join(r.name for r in DOMAINS.values())}; "
-            "commands of ALFWorld 0.4 and later). Make the game again with a current generator, or play it "
-            "with backend='textworld'."
+            f"{game.game_id}: its {part} is none of those that the native simulator knows "
+            f"({', '.join(RULES)}; the commands of ALFWorld 0.4 and later). Make the game again with a current "
+            "generator, or play it with backend='textworld'."
         )
     return rules
 
