@@ -124,8 +124,9 @@ def build_game(file: GameFile, rules: Rules | None = None) -> Game:
     place = _one_value(by_predicate["receptacleatlocation"], "receptacleatlocation", file.game_id)
     if set(place) != set(receptacle_type):
         raise DataError(f"{file.game_id}: some receptacles lack a type or a location. Restore the game file.")
-    names = player_names([*object_type, *receptacle_type])
-    numbers = _Numbers(sorted(object_type), sorted(receptacle_type), file.game_id)
+    objects = _object_ids(by_predicate)  # a cracked egg, for one, has no type but can be taken
+    names = player_names([*objects, *receptacle_type])
+    numbers = _Numbers(objects, sorted(receptacle_type), file.game_id)
     return Game(
         game_id=file.game_id,
         task_id=file.task_id,
@@ -134,7 +135,7 @@ def build_game(file: GameFile, rules: Rules | None = None) -> Game:
         rules=rules,
         walkthrough=file.walkthrough,
         objects=tuple(names[raw] for raw in numbers.objects),
-        object_types=tuple(object_type[raw] for raw in numbers.objects),
+        object_types=tuple(object_type.get(raw, "") for raw in numbers.objects),
         receptacles=tuple(names[raw] for raw in numbers.receptacles),
         receptacle_types=tuple(receptacle_type[raw] for raw in numbers.receptacles),
         places=tuple(numbers.location(place[raw]) for raw in numbers.receptacles),
@@ -173,10 +174,12 @@ class _Numbers:
                 )
 
     def object(self, raw: str) -> int:
-        return self._found(self._objects, raw, "object")
+        return self._objects[raw]
 
     def receptacle(self, raw: str) -> int:
-        return self._found(self._receptacles, raw, "receptacle")
+        if raw not in self._receptacles:
+            raise DataError(f"{self._game_id}: {raw!r} is no receptacle with a type. Restore the game file.")
+        return self._receptacles[raw]
 
     def location(self, raw: str) -> int:
         return self._locations.setdefault(raw, len(self._locations))
@@ -193,10 +196,12 @@ class _Numbers:
             found[self.object(outer)].add(self.object(inner))
         return {outer: tuple(sorted(inner)) for outer, inner in found.items()}
 
-    def _found(self, numbers: Mapping[str, int], raw: str, what: str) -> int:
-        if raw not in numbers:
-            raise DataError(f"{self._game_id}: {raw!r} is no {what} with a type. Restore the game file.")
-        return numbers[raw]
+
+def _object_ids(facts: Mapping[str, Sequence[Fact]]) -> list[str]:
+    """All ids that some fact speaks of as an object, sorted."""
+    first = ("objecttype", "inreceptacle", "objectatlocation", "inreceptacleobject", *_ABILITIES, *_CHANGING)
+    found = {fact[0] for name in first for fact in facts.get(name, ())}
+    return sorted(found | {fact[1] for name in ("inreceptacleobject", "holds") for fact in facts.get(name, ())})
 
 
 def _start(facts: Mapping[str, Sequence[Fact]], numbers: _Numbers) -> State:

@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ from agentq_envs.alfworld.simulator import Simulator, Turn
 
 ENGINE_PYTHON = "AGENTQ_ALFWORLD_PYTHON"  # the interpreter of an environment that has the engine
 _TIMEOUT = 300.0  # seconds for one answer: large rooms take ten, busy machines several times that
+
+_SHOWN = 500  # bytes of what a lost process said
 
 
 class Player(Protocol):
@@ -94,11 +97,13 @@ class EngineProcess:
 
     def __init__(self, python: str | None = None) -> None:
         script = Path(__file__).with_name("engine_process.py")
+        self._python = python or engine_python()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self._process = subprocess.Popen(
-            [python or engine_python(), "-I", str(script)],
+            [self._python, "-I", str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._said,
         )
         self._buffer = b""
         self._answer("start")
@@ -124,7 +129,7 @@ class EngineProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._said):
             if pipe is not None:
                 pipe.close()
 
@@ -144,9 +149,14 @@ class EngineProcess:
         return dict(json.loads(line))
 
     def _lost(self, what: str) -> InfrastructureError:
+        self._process.kill()
+        self._process.wait()
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - _SHOWN))
+        said = self._said.read().decode(errors="replace").strip()
         self.close()
         return InfrastructureError(
-            f"the process of the stock engine {what}. Run `{engine_python()} -m pip check`, then try again."
+            f"the process of the stock engine {what}. It runs {self._python}, which needs alfworld and textworld; "
+            f"its last words: {said or 'none'}. Check that environment, then try again."
         )
 
 
