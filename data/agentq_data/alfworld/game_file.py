@@ -125,7 +125,9 @@ def read_game(path: Path) -> GameFile:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot read the game ({error}). Give a {FILE_NAME} file.") from error
     if not isinstance(record, dict):
-        raise DataError(f"{path}: holds {type(record).__name__}, expected a JSON object. Give a {FILE_NAME} file.")
+        raise DataError(
+            f"{path}: holds {type(record).__name__}, expected a JSON object. Give a {FILE_NAME} file."
+        )
     return parse_game(record, "/".join(path.resolve().parent.parts[-3:]), str(path))
 
 

@@ -64,4 +64,3 @@ def _with_knife(game: Game, state: State, knife: int, found: dict[str, Action]) 
     for thing in bit_numbers(game.abilities["sliceable"]):
         if state.location in state.at[thing]:
             found[f"slice {game.objects[thing]} with {game.objects[knife]}"] = Action("slice", thing)
-

@@ -30,9 +30,9 @@ def main() -> None:
 
 
 def _environment() -> Any:
-    from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
-    from textworld import EnvInfos
-    from textworld.envs import PddlEnv
+    from alfworld.agents.environment.alfred_tw_env import AlfredDemangler  # pyright: ignore[reportMissingImports]
+    from textworld import EnvInfos  # pyright: ignore[reportMissingImports]
+    from textworld.envs import PddlEnv  # pyright: ignore[reportMissingImports]
 
     return AlfredDemangler(PddlEnv(EnvInfos(admissible_commands=True, won=True)), shuffle=False)
 

@@ -19,7 +19,15 @@ from agentq_envs.alfworld.pddl import Fact, read_problem
 from agentq_envs.alfworld.rules import Rules, rules_of
 
 #: Facts of one object that never change, and those that do.
-_ABILITIES = ("pickupable", "cleanable", "heatable", "coolable", "sliceable", "toggleable", "isreceptacleobject")
+_ABILITIES = (
+    "pickupable",
+    "cleanable",
+    "heatable",
+    "coolable",
+    "sliceable",
+    "toggleable",
+    "isreceptacleobject",
+)
 _CHANGING = ("isclean", "ishot", "iscool", "istoggled", "issliced")
 #: Facts that no command and no text depends on.
 _IGNORED = ("moveable", "ison", "checked", "examined", "full", "wasinreceptacle", "holdsanyreceptacleobject",
@@ -78,7 +86,9 @@ class Game:
     def holders(self) -> tuple[tuple[int, ...], ...]:
         """Per object the receptacles that may hold it."""
         return tuple(
-            tuple(r for r, kind in enumerate(self.receptacle_types) if (kind, object_type) in self.can_contain)
+            tuple(
+                r for r, kind in enumerate(self.receptacle_types) if (kind, object_type) in self.can_contain
+            )
             for object_type in self.object_types
         )
 
@@ -201,7 +211,9 @@ def _object_ids(facts: Mapping[str, Sequence[Fact]]) -> list[str]:
     """All ids that some fact speaks of as an object, sorted."""
     first = ("objecttype", "inreceptacle", "objectatlocation", "inreceptacleobject", *_ABILITIES, *_CHANGING)
     found = {fact[0] for name in first for fact in facts.get(name, ())}
-    return sorted(found | {fact[1] for name in ("inreceptacleobject", "holds") for fact in facts.get(name, ())})
+    return sorted(
+        found | {fact[1] for name in ("inreceptacleobject", "holds") for fact in facts.get(name, ())}
+    )
 
 
 def _start(facts: Mapping[str, Sequence[Fact]], numbers: _Numbers) -> State:
@@ -238,11 +250,12 @@ def _one_value(facts: Sequence[Fact], predicate: str, game_id: str) -> dict[str,
     return values
 
 
-_ARITY = {
-    **{name: 1 for name in (*_ABILITIES, *_CHANGING, "openable", "opened", "holdsany")},
-    **{name: 2 for name in ("objecttype", "receptacletype", "receptacleatlocation", "objectatlocation",
-                            "atlocation", "inreceptacle", "inreceptacleobject", "cancontain", "holds")},
-}  # fmt: skip
+_UNARY = (*_ABILITIES, *_CHANGING, "openable", "opened", "holdsany")
+_BINARY = (
+    *("objecttype", "receptacletype", "receptacleatlocation", "objectatlocation", "atlocation"),
+    *("inreceptacle", "inreceptacleobject", "cancontain", "holds"),
+)
+_ARITY = {**dict.fromkeys(_UNARY, 1), **dict.fromkeys(_BINARY, 2)}
 
 
 def _check_predicates(facts: Mapping[str, Sequence[Fact]], game_id: str) -> None:

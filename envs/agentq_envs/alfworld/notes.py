@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 
 _ROOM = re.compile(r"Looking quickly around you, you see (.*?)\.\n")
 _TASK = re.compile(r"Your task is to: (.*)\.", re.DOTALL)
-_OPEN = re.compile(r"(?:The (?P<open>[\w ]+?) is open\. In it|On the (?P<on>[\w ]+?)), you see (?P<list>.*?)\.")
+_OPEN = re.compile(
+    r"(?:The (?P<open>[\w ]+?) is open\. In it|On the (?P<on>[\w ]+?)), you see (?P<list>.*?)\."
+)
 _CLOSED = re.compile(r"The ([\w ]+?) is closed\.$")
 _ARRIVED = re.compile(r"You arrive at ([\w ]+?)\. ")
 _CLOSING = re.compile(r"You close the ([\w ]+)\.")
@@ -29,7 +31,9 @@ class Notes:
     holding: str = ""
     seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # last content
     closed: frozenset[str] = frozenset()  # known to be closed now
-    changes: Mapping[str, str] = field(default_factory=dict[str, str])  # object -> "clean", "hot and clean" ...
+    changes: Mapping[str, str] = field(
+        default_factory=dict[str, str]
+    )  # object -> "clean", "hot and clean" ...
     used: frozenset[str] = frozenset()  # lamps switched on
 
     @property

@@ -68,7 +68,9 @@ def load_panel(name: str, library: Library | None = None) -> Panel:
     """
     shipped = files("agentq_envs.alfworld") / _FOLDER / f"{name}.json"
     if not name.endswith(".json") and not shipped.is_file():
-        raise TaskError(f"unknown panel {name!r}, expected one of {', '.join(panel_names())} or a .json path.")
+        raise TaskError(
+            f"unknown panel {name!r}, expected one of {', '.join(panel_names())} or a .json path."
+        )
     try:
         source = Path(name) if name.endswith(".json") else shipped
         record = json.loads(source.read_text(encoding="utf-8"))
@@ -149,9 +151,7 @@ def _main() -> None:
     parser.add_argument("--write", type=Path, metavar="DIR", help="write there instead of checking")
     parser.add_argument("--official", metavar="FOLDER", help="games of the benchmark, in folders or packed")
     arguments = parser.parse_args()
-    chosen = (
-        official_panels(shared_library(arguments.official)) if arguments.official else embedded_panels()
-    )
+    chosen = official_panels(shared_library(arguments.official)) if arguments.official else embedded_panels()
     _report(chosen, arguments.write)
 
 

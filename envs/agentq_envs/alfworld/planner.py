@@ -172,7 +172,11 @@ class Planner:
             if self.game.places[receptacle] != place:
                 place = self.game.places[receptacle]
                 cost += 1
-            if visit.deed in _INSIDE and self.game.openable >> receptacle & 1 and not opened >> receptacle & 1:
+            if (
+                visit.deed in _INSIDE
+                and self.game.openable >> receptacle & 1
+                and not opened >> receptacle & 1
+            ):
                 opened |= 1 << receptacle
                 cost += 1
             cost += visit.deed != "stand"
@@ -185,7 +189,11 @@ class Planner:
             if self.game.places[receptacle] != place:
                 place = self.game.places[receptacle]
                 yield f"go to {name}"
-            if visit.deed in _INSIDE and self.game.openable >> receptacle & 1 and not opened >> receptacle & 1:
+            if (
+                visit.deed in _INSIDE
+                and self.game.openable >> receptacle & 1
+                and not opened >> receptacle & 1
+            ):
                 opened |= 1 << receptacle
                 yield f"open {name}"
             thing = self.game.objects[visit.thing]

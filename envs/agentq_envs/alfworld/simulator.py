@@ -111,7 +111,8 @@ def goal_holds(game: Game, state: State) -> bool:
     if goal.change:
         good &= {"clean": state.clean, "hot": state.hot, "cool": state.cool}[goal.change]
     return any(
-        sum(good >> thing & 1 for thing in state.inside[receptacle]) >= goal.count for receptacle in game.targets
+        sum(good >> thing & 1 for thing in state.inside[receptacle]) >= goal.count
+        for receptacle in game.targets
     )
 
 

@@ -36,7 +36,9 @@ def release(tmp_path: Path) -> Path:
     for split, index in (("train", 0), ("train", 1), ("valid_seen", 2)):
         write_game(game(split, index), root)
     write_game(replace(game("train", 3), solvable=False), root)
-    write_game(replace(game("train", 4), game_id="train/pick_and_place_simple-AppleSliced-None-Desk-301/t"), root)
+    write_game(
+        replace(game("train", 4), game_id="train/pick_and_place_simple-AppleSliced-None-Desk-301/t"), root
+    )
     write_game(
         replace(game("train", 5), game_id="train/pick_and_place_with_movable_recep-Pen-Mug-Desk-301/t"), root
     )
@@ -45,7 +47,9 @@ def release(tmp_path: Path) -> Path:
 
 def test_a_folder_has_the_games_that_the_stock_loader_plays(release: Path) -> None:
     games = FolderGames(release)
-    assert games.ids == sorted(game(split, index).game_id for split, index in (("train", 0), ("train", 1), ("valid_seen", 2)))
+    assert games.ids == sorted(
+        game(split, index).game_id for split, index in (("train", 0), ("train", 1), ("valid_seen", 2))
+    )
     assert games.load(game("train", 1).game_id) == game("train", 1)
     assert FolderGames(release / "train").load(game("train", 1).game_id) == game("train", 1)
     assert len(FolderGames(release / "valid_seen").ids) == 1
@@ -68,7 +72,7 @@ def test_the_official_folder_is_named_by_a_variable(release: Path, monkeypatch: 
 def test_an_empty_or_missing_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         FolderGames(tmp_path / "nothing")
-    with pytest.raises(DataError, match="holds no game.tw-pddl"):
+    with pytest.raises(DataError, match=r"holds no game\.tw-pddl"):
         _ = FolderGames(tmp_path).ids
 
 
@@ -106,7 +110,7 @@ def test_broken_game_files_are_refused(tmp_path: Path, change: dict[str, Any], m
         read_game(path)
     for content in ("{", "[]"):
         path.write_text(content)
-        with pytest.raises(DataError, match="game.tw-pddl"):
+        with pytest.raises(DataError, match=r"game\.tw-pddl"):
             read_game(path)
 
 
@@ -122,7 +126,11 @@ def test_names_count_down_in_the_order_of_ids() -> None:
 
 def packed_folder(root: Path, games: list[GameFile]) -> Path:
     """The games as the packed form stores them."""
-    logic = {"pddl_domain": games[0].domain, "grammar_template": grammar_template(), "task_placeholder": "UNKNOWN GOAL"}
+    logic = {
+        "pddl_domain": games[0].domain,
+        "grammar_template": grammar_template(),
+        "task_placeholder": "UNKNOWN GOAL",
+    }
     (root / "logic_official.json").write_text(json.dumps(logic))
     rows = [
         {"game_id": g.game_id, "task": g.goal_text, "pddl_problem": g.problem, "solvable": g.solvable,

@@ -89,7 +89,8 @@ def test_rooms_stay_as_they_are_and_differ() -> None:
     rooms = [scene(0, number) for first in FIRST_SCENE.values() for number in range(first, first + 30)]
     assert len({repr(room.receptacles) for room in rooms}) == 120
     shared = [
-        len(room.receptacles) - len({receptacle.location for receptacle in room.receptacles}) for room in rooms
+        len(room.receptacles) - len({receptacle.location for receptacle in room.receptacles})
+        for room in rooms
     ]
     assert 0 < sum(shared) < 0.3 * sum(len(room.receptacles) for room in rooms)
     for room in rooms:
@@ -111,7 +112,13 @@ def test_a_collection_finds_its_games_by_id() -> None:
     with pytest.raises(IndexError):
         games.game_at(4)
     good = games.ids[0]
-    for wrong in (good.replace("_3_", "_4_"), good.replace("household", "valid"), good + "0", "", good.upper()):
+    for wrong in (
+        good.replace("_3_", "_4_"),
+        good.replace("household", "valid"),
+        good + "0",
+        "",
+        good.upper(),
+    ):
         with pytest.raises(KeyError):
             games.load(wrong)
 

@@ -48,12 +48,13 @@ def test_the_expert_wins_and_the_reward_comes_in_parts(env: AlfworldEnv) -> None
     kinds: set[str] = set()
     for index in range(12):
         env.reset(options={"index": index})
-        plan = env.expert_plan()
+        plan, step = env.expert_plan(), env.step("look")
         assert plan
         for left, action in zip(range(len(plan), 0, -1), plan, strict=True):
             assert env.expert_action() == action
             assert env.lookahead([action, "dance"], 0.5) == [0.5 ** (left - 1), 0.5**left]
-            _, reward, terminated, truncated, info = env.step(action)
+            step = env.step(action)
+        _, reward, terminated, truncated, info = step
         assert (reward, terminated, truncated, info["success"]) == (1.0, True, False, True)
         assert info["reward"]["total"] == 1.0
         assert all(part == 1.0 for part in info["reward"].values())
@@ -159,7 +160,11 @@ def test_impossible_seeds_are_refused(env: AlfworldEnv, seed: Any) -> None:
         env.reset(seed=seed)
 
 
-@given(actions=st.lists(st.one_of(st.text(), st.sampled_from(["look", " LOOK", "put a in b", "think: x"])), max_size=6))
+@given(
+    actions=st.lists(
+        st.one_of(st.text(), st.sampled_from(["look", " LOOK", "put a in b", "think: x"])), max_size=6
+    )
+)
 @settings(deadline=None, max_examples=40)
 def test_no_text_ever_raises_and_illegal_ones_change_nothing(actions: list[str]) -> None:
     env = AlfworldEnv(old_wording=True, thoughts="count")
@@ -173,17 +178,20 @@ def test_no_text_ever_raises_and_illegal_ones_change_nothing(actions: list[str])
 
 @pytest.mark.parametrize("put", ["put {} in {}", "put {} on {}", "put {} in/on {}", " put {} in/on {} "])
 def test_the_old_wording_is_taken_when_asked_for(put: str) -> None:
-    task = next(
-        task for task in load_panel("embedded-train").tasks if "/pick_and_place_simple-" in task
-    )
+    task = next(task for task in load_panel("embedded-train").tasks if "/pick_and_place_simple-" in task)
     for old in (True, False):
         env = AlfworldEnv(old_wording=old)
         env.reset(options={"task": task})
+        step = env.step("look")
         for action in env.expert_plan() or ():
             words = action.removeprefix("move ").split(" to ")
             action = put.format(*words) if action.startswith("move ") else action
-            assert env.lookahead([action], 1.0) == [float(old or not action.strip().startswith("put"))] or not old
-            observation, _, terminated, _, info = env.step(action)
+            assert (
+                env.lookahead([action], 1.0) == [float(old or not action.strip().startswith("put"))]
+                or not old
+            )
+            step = env.step(action)
+        observation, _, terminated, _, info = step
         assert terminated == info["legal"] == old
         assert observation.startswith("You move the" if old else "Nothing happens.")
         assert env.actions[-1].strip().startswith("put")  # the log keeps what was said

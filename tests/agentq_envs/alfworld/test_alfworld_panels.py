@@ -93,7 +93,9 @@ def test_a_changed_panel_is_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_and_broken_panels(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"unknown panel 'tset', expected one of embedded-seen, embedded-test"):
+    with pytest.raises(
+        TaskError, match=r"unknown panel 'tset', expected one of embedded-seen, embedded-test"
+    ):
         load_panel("tset")
     (tmp_path / "broken.json").write_text("[")
     for name in ("broken.json", "missing.json"):

@@ -38,7 +38,12 @@ def begun(file: GameFile, *actions: str) -> AlfworldEnv:
     return env
 
 
-FETCH = ("go to sidetable 1", "take knife 1 from sidetable 1", "go to sinkbasin 1", "clean knife 1 with sinkbasin 1")
+FETCH = (
+    "go to sidetable 1",
+    "take knife 1 from sidetable 1",
+    "go to sinkbasin 1",
+    "clean knife 1 with sinkbasin 1",
+)
 
 
 def test_the_compact_prompt_says_what_was_seen(small: dict[str, GameFile]) -> None:
@@ -87,7 +92,14 @@ def test_babble_stays_on_one_short_line(small: dict[str, GameFile]) -> None:
 
 def test_the_chat_prompt_is_the_conversation(small: dict[str, GameFile]) -> None:
     messages = chat_prompt(begun(small["clean"], "look", "dance"))
-    assert [message["role"] for message in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert [message["role"] for message in messages] == [
+        "system",
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+        "user",
+    ]
     assert messages[2]["content"] == "look"
     assert messages[-1]["content"] == "Nothing happens."
 
@@ -117,7 +129,9 @@ def test_react_examples_follow_the_task_type() -> None:
 
 
 def test_a_prompt_renderer_fills_messages(small: dict[str, GameFile]) -> None:
-    env = AlfworldEnv(OneGame(small["two"]), prompt=partial(compact_prompt, settings=PromptSettings(0, False)))
+    env = AlfworldEnv(
+        OneGame(small["two"]), prompt=partial(compact_prompt, settings=PromptSettings(0, False))
+    )
     assert env.reset(seed=0)[1]["messages"] == tuple(
         compact_prompt(env, PromptSettings(history=0, commands=False))
     )

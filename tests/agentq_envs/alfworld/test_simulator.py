@@ -88,14 +88,16 @@ def test_warmth_and_slices_in_words(small: dict[str, GameFile]) -> None:
 def test_a_hollow_object_shows_what_lies_in_it(small: dict[str, GameFile]) -> None:
     file = small["cool"]
     inside = "(inReceptacleObject Fork_bar_1 Mug_bar_1)\n(:goal"
-    file = replace(file, problem=file.problem.replace(")\n(:goal", f"{inside}", 1).replace("1)\n(:goal", "1))\n(:goal"))
-    answers = played(
-        file, "go to sidetable 1", "take mug 1 from sidetable 1", "examine mug 1"
+    file = replace(
+        file, problem=file.problem.replace(")\n(:goal", f"{inside}", 1).replace("1)\n(:goal", "1))\n(:goal")
     )
+    answers = played(file, "go to sidetable 1", "take mug 1 from sidetable 1", "examine mug 1")
     assert answers[-1] == "This is a normal mug 1. In it, you see a fork 1."
 
 
-def test_what_was_moved_between_two_receptacles_of_a_place_lies_beside_both(small: dict[str, GameFile]) -> None:
+def test_what_was_moved_between_two_receptacles_of_a_place_lies_beside_both(
+    small: dict[str, GameFile],
+) -> None:
     answers = played(
         small["two"], "go to sidetable 1", "take mug 2 from sidetable 1", "open drawer 1",
         "move mug 2 to sidetable 1", "look", "take fork 1 from drawer 1", "move fork 1 to sidetable 1", "look",
@@ -110,7 +112,9 @@ def test_numbers_run_down_in_the_order_of_raw_ids(small: dict[str, GameFile]) ->
 
 
 def test_an_object_without_a_type_can_be_taken_but_nowhere_put(small: dict[str, GameFile]) -> None:
-    problem = small["two"].problem.replace("(:init", "(:init (pickupable Egg_bar_9) (inReceptacle Egg_bar_9 SideTable_bar_1)")
+    problem = small["two"].problem.replace(
+        "(:init", "(:init (pickupable Egg_bar_9) (inReceptacle Egg_bar_9 SideTable_bar_1)"
+    )
     simulator = Simulator(build_game(replace(small["two"], problem=problem)))
     simulator.step("go to sidetable 1")
     assert simulator.step("take egg 1 from sidetable 1").legal
@@ -171,7 +175,7 @@ def test_games_that_would_be_misread_are_refused(
 
 def test_other_rules_are_refused_with_the_way_out(small: dict[str, GameFile]) -> None:
     file = small["two"]
-    with pytest.raises(DataError, match="its domain is none of those.*backend='textworld'"):
+    with pytest.raises(DataError, match=r"its domain is none of those.*backend='textworld'"):
         build_game(replace(file, domain=file.domain.replace("(isHot ?o) (not (isCool ?o))", "(isHot ?o)")))
     with pytest.raises(DataError, match="its grammar is none of those"):
         build_game(replace(file, grammar=file.grammar.replace("move {o} to {r}", "put {o} in/on {r}")))

@@ -39,13 +39,13 @@ _MOST = 10**9
 @lru_cache(maxsize=1)
 def domain_text() -> str:
     """The PDDL domain of our games."""
-    return (files(__package__) / "household.pddl").read_text(encoding="utf-8")
+    return (files("agentq_data.alfworld.generator") / "household.pddl").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1)
 def grammar_template() -> str:
     """The TWL2 grammar of our games; ``UNKNOWN GOAL`` stands for the goal phrase."""
-    return (files(__package__) / "household.twl2").read_text(encoding="utf-8")
+    return (files("agentq_data.alfworld.generator") / "household.twl2").read_text(encoding="utf-8")
 
 
 def scene_split(number: int) -> str:

@@ -86,9 +86,7 @@ def goal_text(layout: Layout) -> str:
 
 def plan(layout: Layout) -> tuple[str, ...]:
     """Commands that solve the task: fetch the object, visit the device, bring it to the target."""
-    names = player_names(
-        [*(t.raw_id for t in layout.things), *(r.raw_id for r in layout.scene.receptacles)]
-    )
+    names = player_names([*(t.raw_id for t in layout.things), *(r.raw_id for r in layout.scene.receptacles)])
     walk = _Walk(names)
     things = [thing for thing in layout.things if thing.kind == layout.wanted][: layout.task.count]
     target = _destination(layout)

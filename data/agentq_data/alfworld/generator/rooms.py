@@ -80,10 +80,14 @@ def _places(text: str) -> dict[str, int]:
 
 _FOOD = "CounterTop:4 DiningTable:3 Fridge:4 GarbageCan:1 SinkBasin:2 Microwave SideTable:1"
 _CUTLERY = "CounterTop:3 DiningTable:2 Drawer:4 SinkBasin:2 SideTable:1"
-_CROCKERY = "CounterTop:3 DiningTable:3 Cabinet:4 Shelf:2 SinkBasin:2 Microwave:1 Fridge:1 CoffeeTable:1 SideTable:1"
+_CROCKERY = (
+    "CounterTop:3 DiningTable:3 Cabinet:4 Shelf:2 SinkBasin:2 Microwave:1 Fridge:1 CoffeeTable:1 SideTable:1"
+)
 _PAPERS = "Desk:4 Drawer:3 Shelf:2 SideTable:2 Dresser:2 CoffeeTable:2 DiningTable:2 CounterTop:1 TVStand:1"
 _BATH = "CounterTop:3 Cabinet:3 Toilet:2 Shelf:2 Cart:2 Drawer:1 GarbageCan:1 SideTable:1"
-_DECOR = "Shelf:3 CoffeeTable:2 SideTable:2 Dresser:2 DiningTable:2 TVStand:1 CounterTop:1 Desk:1 Cabinet:1 Safe"
+_DECOR = (
+    "Shelf:3 CoffeeTable:2 SideTable:2 Dresser:2 DiningTable:2 TVStand:1 CounterTop:1 Desk:1 Cabinet:1 Safe"
+)
 _SOFT = "Sofa:3 ArmChair:2 Bed:4 Ottoman:1"
 
 #: Object type -> receptacle types that may hold it, with how often it is found there at the start.
@@ -130,16 +134,20 @@ PLACES: Mapping[str, Mapping[str, int]] = {
 
 SCENERY = frozenset({"DeskLamp", "HousePlant", "Television"})  # cannot be picked up
 LAMP = "DeskLamp"
-HOLLOW = frozenset("Bowl Box Cup Mug Pan Plate Pot".split())
-CLEANABLE = frozenset(
+
+
+def _kinds(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+HOLLOW = _kinds("Bowl Box Cup Mug Pan Plate Pot")
+CLEANABLE = _kinds(
     "Apple Bowl ButterKnife Cloth Cup DishSponge Egg Fork Kettle Knife Ladle Lettuce Mug Pan Plate Pot Potato "
-    "SoapBar Spatula Spoon Tomato".split()
+    "SoapBar Spatula Spoon Tomato"
 )
-HEATABLE = frozenset("Apple Bread Cup Egg Mug Plate Potato Tomato".split())
-COOLABLE = frozenset(
-    "Apple Bowl Bread Cup Egg Lettuce Mug Pan Plate Pot Potato Tomato WineBottle".split()
-)
-SLICEABLE = frozenset("Apple Bread Egg Lettuce Potato Tomato".split())
+HEATABLE = _kinds("Apple Bread Cup Egg Mug Plate Potato Tomato")
+COOLABLE = _kinds("Apple Bowl Bread Cup Egg Lettuce Mug Pan Plate Pot Potato Tomato WineBottle")
+SLICEABLE = _kinds("Apple Bread Egg Lettuce Potato Tomato")
 
 
 @dataclass(frozen=True, slots=True)
