@@ -34,7 +34,7 @@ def engine() -> Iterator[EngineProcess]:
     process.close()
 
 
-def compare_randomly(engine: EngineProcess, file: GameFile, steps: int) -> None:
+def check_randomly(engine: EngineProcess, file: GameFile, steps: int) -> None:
     """Both back-ends through one random walk, wrong commands among the right ones."""
     rng = random.Random(f"{SEED} {file.game_id}")
     native, stock = Simulator(build_game(file)), EnginePlayer(engine, file)
@@ -52,7 +52,7 @@ def compare_randomly(engine: EngineProcess, file: GameFile, steps: int) -> None:
 @pytest.mark.slow
 def test_a_hundred_random_games_are_identical(engine: EngineProcess) -> None:
     for index in range(100):
-        compare_randomly(engine, generate_game(SEED, index), 50)
+        check_randomly(engine, generate_game(SEED, index), 50)
 
 
 @needs_engine
@@ -61,7 +61,7 @@ def test_official_games_are_identical(engine: EngineProcess, shared_data: Path) 
     games = PackedGames(shared_data / "alfworld" / "official")
     rng = random.Random(SEED)
     for game_id in rng.sample([i for i in games.ids if i.startswith("valid_")], 6):
-        compare_randomly(engine, games.load(game_id), 30)
+        check_randomly(engine, games.load(game_id), 30)
 
 
 @needs_engine
