@@ -57,11 +57,13 @@ class FolderGames:
 
     def load(self, game_id: str) -> GameFile:
         """The game of that id. Raises KeyError for an unknown one, DataError for a broken file."""
-        direct = self.root.parent.joinpath(*game_id.split("/")[-3:], FILE_NAME)
-        # A whole release is looked through only where the id does not lead to the file at once.
-        for path in (self.root / game_id / FILE_NAME, direct):
-            if self.root.is_dir() and path.is_file() and ".." not in game_id:
-                return read_game(path)
+        if self._paths is None and self.root.is_dir() and ".." not in game_id.split("/"):
+            # A whole release is looked through only where the id does not lead to the file at once.
+            for path in (self.root / game_id / FILE_NAME, self.root.parent / game_id / FILE_NAME):
+                if path.is_file() and self.root in path.parents and _played(path, self.root):
+                    game = read_game(path)
+                    if game.game_id == game_id:
+                        return game
         return read_game(self._found()[game_id])
 
     def _found(self) -> dict[str, Path]:

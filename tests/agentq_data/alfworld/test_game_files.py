@@ -53,9 +53,12 @@ def test_a_folder_has_the_games_that_the_stock_loader_plays(release: Path) -> No
     assert games.load(game("train", 1).game_id) == game("train", 1)
     assert FolderGames(release / "train").load(game("train", 1).game_id) == game("train", 1)
     assert len(FolderGames(release / "valid_seen").ids) == 1
-    for unknown in ("train/x/y", "", "../json_2.1.1/train"):
+    skipped = "train/pick_and_place_simple-AppleSliced-None-Desk-301/t"
+    for unknown in ("train/x/y", "", "../json_2.1.1/train", skipped, game("train", 3).game_id):
         with pytest.raises(KeyError):
-            games.load(unknown)
+            FolderGames(release).load(unknown)
+    with pytest.raises(KeyError):  # it lies beside this folder, not in it
+        FolderGames(release / "train").load(game("valid_seen", 2).game_id)
 
 
 def test_the_official_folder_is_named_by_a_variable(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
