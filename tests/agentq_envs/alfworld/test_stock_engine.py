@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,35 @@ def test_oddities_of_a_game_are_identical(engine: EngineProcess, small: dict[str
         plan = file.walkthrough or ()
         for command in [*walk, *plan]:
             assert native.step(command) == stock.step(command), command
+
+
+@needs_engine
+@pytest.mark.slow
+def test_starts_that_no_official_game_has_are_identical(
+    engine: EngineProcess, small: dict[str, GameFile]
+) -> None:
+    fork = "(inReceptacle Fork_bar_1 Drawer_bar_1)"
+    held = "(holds agent1 Fork_bar_1) (holdsAny agent1) (opened Drawer_bar_1)"
+    changed = "(isHot Egg_bar_1) (isClean Egg_bar_1) (isSliced Egg_bar_1)"
+    two, look, heat = small["two"].problem, small["look"].problem, small["heat"].problem
+    untyped = two.replace("(:objects", "(:objects Egg_bar_9 - object").replace(
+        "(:init", "(:init (pickupable Egg_bar_9) (inReceptacle Egg_bar_9 SideTable_bar_1)"
+    )
+    for file in (
+        replace(small["two"], problem=two.replace(fork, held)),
+        replace(small["two"], problem=untyped),
+        replace(small["look"], problem=look.replace("(:init", "(:init (pickupable DeskLamp_bar_1)")),
+        replace(small["heat"], problem=heat.replace("(:init", f"(:init {changed}")),
+        replace(
+            small["heat"], problem=heat.replace("(:init", "(:init (inReceptacleObject Fork_bar_1 Egg_bar_1)")
+        ),
+    ):
+        check_randomly(engine, file, 60)
+    lamp = replace(small["look"], problem=look.replace("(:init", "(:init (pickupable DeskLamp_bar_1)"))
+    native, stock = Simulator(build_game(lamp)), EnginePlayer(engine, lamp)
+    assert native.reset() == stock.reset()
+    for command in ("go to desk 1", "use desklamp 1", "take desklamp 1 from desk 1", "examine desklamp 1"):
+        assert native.step(command) == stock.step(command), command
 
 
 @needs_engine
