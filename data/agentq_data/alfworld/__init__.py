@@ -1,0 +1,1 @@
+"""ALFWorld data: official game files, packed games, our own games."""
