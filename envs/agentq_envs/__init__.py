@@ -11,14 +11,17 @@ from importlib.metadata import entry_points
 import gymnasium
 
 WEBSHOP_ID = "agentq/WebShop-v0"
+HOTPOTQA_ID = "agentq/HotPotQA-v0"
 ENTRY_POINTS = "gymnasium.envs"  # group in which packages announce a function that registers environments
 
 
 def register_environments() -> None:
     """Make our environments known to ``gymnasium.make``; calling it again does nothing."""
+    # They truncate by themselves, so they need no TimeLimit wrapper.
     if WEBSHOP_ID not in gymnasium.registry:
-        # It truncates by itself, so it needs no TimeLimit wrapper.
         gymnasium.register(id=WEBSHOP_ID, entry_point="agentq_envs.webshop.env:WebShopEnv")
+    if HOTPOTQA_ID not in gymnasium.registry:
+        gymnasium.register(id=HOTPOTQA_ID, entry_point="agentq_envs.hotpotqa.env:HotPotQAEnv")
 
 
 def register_installed() -> list[str]:

@@ -14,7 +14,9 @@ def main() -> int:
     """Writes a world and prints its files; exit status 2 for arguments out of range."""
     parser = argparse.ArgumentParser(prog="python -m agentq_data.hotpotqa.generator", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write into, made if missing")
-    parser.add_argument("--regions", type=int, default=REGIONS, help="of about 100 pages and 150 questions each")
+    parser.add_argument(
+        "--regions", type=int, default=REGIONS, help="of about 100 pages and 150 questions each"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the world")
     options = parser.parse_args()
     try:

@@ -39,13 +39,15 @@ class QuestionWriter:
     def bridges(self, count: int) -> list[MadeQuestion]:
         """Questions about a page that only another page names, all forms about equally often."""
         forms: dict[tuple[str, str, str], list[_Pair]] = {}
-        for (kind, ref) in DESCRIPTIONS:
+        for kind, ref in DESCRIPTIONS:
             for entity in self.region.entities[kind]:
                 target = self.by_title[entity.refs[ref]]
                 for about, fact in ASKED:
                     if about == target.kind and target.facts[fact].lower() not in entity.name.lower():
                         forms.setdefault((kind, ref, fact), []).append((entity, target))
-        return self._in_turn([[(form, pair) for pair in pairs] for form, pairs in forms.items()], count, self._bridge)
+        return self._in_turn(
+            [[(form, pair) for pair in pairs] for form, pairs in forms.items()], count, self._bridge
+        )
 
     def comparisons(self, count: int) -> list[MadeQuestion]:
         """Questions that compare two pages of a kind, half of them yes/no."""
@@ -60,7 +62,10 @@ class QuestionWriter:
         return self._in_turn(ordered, count - half, self._order) + self._in_turn(shared, half, self._yes_no)
 
     def _in_turn(
-        self, groups: Sequence[Sequence[_Choice]], count: int, write: Callable[[_Form, _Pair], MadeQuestion | None]
+        self,
+        groups: Sequence[Sequence[_Choice]],
+        count: int,
+        write: Callable[[_Form, _Pair], MadeQuestion | None],
     ) -> list[MadeQuestion]:
         """``count`` distinct questions, one of each group in every round; fewer if there are no more."""
         queues = [self.dice.shuffled(group) for group in self.dice.shuffled(list(groups))]

@@ -78,8 +78,9 @@ FILLERS: Mapping[str, tuple[str, ...]] = {
         "A small museum shows how people lived here in earlier times.",
     ),
     "river": (
-        "Several old bridges cross it.", "In spring the water is high and brown.", "Barges carried timber on it for centuries.",
-        "Otters have come back to its upper course.", "A cycle path follows its left bank.",
+        "Several old bridges cross it.", "In spring the water is high and brown.",
+        "Barges carried timber on it for centuries.", "Otters have come back to its upper course.",
+        "A cycle path follows its left bank.",
     ),
     "college": (
         "Its library keeps many old maps.", "The main building has a green copper roof.",

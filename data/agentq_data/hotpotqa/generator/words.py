@@ -28,7 +28,9 @@ _SURNAME_STARTS = _words(
     "Ald Bar Brand Cal Cor Dal Dorn Eck Fal Fen Gar Grim Hal Harn Iss Jar Kell Kor Lam Lin Mar Mel Nor Oll "
     "Orm Par Quill Ral Rosk Sal Stel Tam Thorn Ull Var Vel Wen Wick Yar Zell"
 )
-_SURNAME_ENDS = _words("ano berg dell ert ford gren hart ick ius lund mann more ner ovic quist sen stad well wyn")
+_SURNAME_ENDS = _words(
+    "ano berg dell ert ford gren hart ick ius lund mann more ner ovic quist sen stad well wyn"
+)
 _PLACE_STARTS = _words(
     "Ash Birch Black Brack Cold Crom Dun Elm Fair Fern Glen Gold Grey Hazel High Holm Iron Kings Lang Lark "
     "Long Marl Mill Moss North Oak Old Pen Raven Red Rock Salt Sand Silver Stone Storm Sun Swan Thorn West "
@@ -38,7 +40,9 @@ _PLACE_ENDS = _words(
     "bridge burn bury by church cliff cote cross dale ey field ford gate grove ham haven hill holt hurst "
     "ington land ley low mere minster moor mouth ness pool port ridge shore stead ton vale wade water wick wood"
 )
-_RIVER_STARTS = _words("Al Bel Cas Dor El Fer Gal Har Is Jor Kal Lor Mar Nev Or Pel Quen Ros Sar Tor Ul Ver Wes Zan")
+_RIVER_STARTS = _words(
+    "Al Bel Cas Dor El Fer Gal Har Is Jor Kal Lor Mar Nev Or Pel Quen Ros Sar Tor Ul Ver Wes Zan"
+)
 _RIVER_ENDS = _words("a anna ara ene essa idon ile ine ora une wen yss")
 _REGION_ENDS = _words("avia enia esia inia mark onia oria stan uria via")
 ADJECTIVES = _words(
@@ -53,27 +57,79 @@ NOUNS = _words(
     "Promise River Road Room Sailor Scholar Shadow Shepherd Snow Stair Station Storm Stranger Summer Tailor "
     "Theatre Tower Train Traveller Valley Voyage Wall Weaver Window Wolf"
 )
-THINGS = _words("Ashes Birds Bones Cities Clouds Colours Dreams Echoes Flames Leaves Salt Smoke Stars Stones Waves")
+THINGS = _words(
+    "Ashes Birds Bones Cities Clouds Colours Dreams Echoes Flames Leaves Salt Smoke Stars Stones Waves"
+)
 _BAND_NOUNS = _words(
     "Acrobats Archers Astronomers Badgers Bakers Carpenters Cartographers Crows Divers Drummers Falcons Foxes "
     "Gardeners Herons Hunters Kites Lamplighters Magpies Millers Otters Owls Pilots Postmen Ravens Riders "
     "Robins Rowers Sparrows Tigers Wanderers Whalers Woodcutters"
 )
-MONTHS = _words(
-    "January February March April May June July August September October November December"
+MONTHS = _words("January February March April May June July August September October November December")
+FILM_GENRES = (
+    "adventure",
+    "comedy",
+    "crime",
+    "drama",
+    "fantasy",
+    "horror",
+    "musical",
+    "mystery",
+    "romance",
+    "war",
 )
-FILM_GENRES = ("adventure", "comedy", "crime", "drama", "fantasy", "horror", "musical", "mystery", "romance", "war")
-NOVEL_GENRES = ("detective", "fantasy", "gothic", "historical", "satirical", "science fiction", "travel", "war")
+NOVEL_GENRES = (
+    "detective",
+    "fantasy",
+    "gothic",
+    "historical",
+    "satirical",
+    "science fiction",
+    "travel",
+    "war",
+)
 MUSIC_GENRES = ("ambient", "blues", "bluegrass", "folk", "funk", "garage rock", "jazz", "pop", "punk", "soul")
 PRODUCTS = _words(
     "bells bricks butter candles cheese cider clocks gloves honey lace lanterns leather mustard paper pears "
     "porcelain rope salt silk slate soap tiles violins wine wool"
 )
-SEAS = ("the Amber Sea", "the Bay of Herons", "the Cold Gulf", "the Grey Strait", "the Lower Sea", "the Pearl Bay")
+SEAS = (
+    "the Amber Sea",
+    "the Bay of Herons",
+    "the Cold Gulf",
+    "the Grey Strait",
+    "the Lower Sea",
+    "the Pearl Bay",
+)
 SPORTS = ("chess", "cycling", "fencing", "handball", "rowing", "sailing", "skating", "swimming", "tennis")
-ANIMALS = ("badger", "bear", "crane", "deer", "eagle", "fox", "heron", "lion", "otter", "owl", "raven", "stag")
+ANIMALS = (
+    "badger",
+    "bear",
+    "crane",
+    "deer",
+    "eagle",
+    "fox",
+    "heron",
+    "lion",
+    "otter",
+    "owl",
+    "raven",
+    "stag",
+)
 AWARDS = ("Amber Quill", "Bronze Lyre", "Copper Mask", "Golden Heron", "Ivory Star", "Silver Oak")
-ROLES = ("baker", "captain", "detective", "doctor", "farmer", "judge", "pilot", "priest", "spy", "teacher", "thief")
+ROLES = (
+    "baker",
+    "captain",
+    "detective",
+    "doctor",
+    "farmer",
+    "judge",
+    "pilot",
+    "priest",
+    "spy",
+    "teacher",
+    "thief",
+)
 
 
 class Names:
@@ -97,9 +153,7 @@ class Names:
 
     def person(self) -> str:
         """First name and surname."""
-        return self._new(
-            lambda d: f"{d.pick(FIRST_NAMES)} {d.pick(_SURNAME_STARTS)}{d.pick(_SURNAME_ENDS)}"
-        )
+        return self._new(lambda d: f"{d.pick(FIRST_NAMES)} {d.pick(_SURNAME_STARTS)}{d.pick(_SURNAME_ENDS)}")
 
     def company(self, suffixes: tuple[str, ...]) -> str:
         """A company whose kind its name tells."""

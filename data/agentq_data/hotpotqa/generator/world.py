@@ -50,7 +50,9 @@ class Region:
 
     name: str
     entities: dict[str, list[Entity]]  # by kind
-    ambiguous: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # title -> titles it may mean
+    ambiguous: dict[str, list[str]] = field(
+        default_factory=dict[str, list[str]]
+    )  # title -> titles it may mean
 
 
 def make_region(dice: Dice, names: Names) -> Region:

@@ -59,7 +59,9 @@ def write_world(folder: Path, seed: int = 0, regions: int = REGIONS) -> tuple[Pa
     pages, questions = folder / PAGES_FILE, folder / QUESTIONS_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        pages.write_text(_lines({"title": p.title, "text": p.sentences} for p in world.pages), encoding="utf-8")
+        pages.write_text(
+            _lines({"title": p.title, "text": p.sentences} for p in world.pages), encoding="utf-8"
+        )
         questions.write_text("[\n" + ",\n".join(map(_json, world.questions)) + "\n]\n", encoding="utf-8")
     except OSError as error:
         raise DataError(
