@@ -1,4 +1,4 @@
-"""Losses and formulas of the seed methods: IQL, ICVF (V-PTR), counterfactual CQL and Symphony."""
+"""Losses and formulas of the seed methods: IQL, ICVF (V-PTR), counterfactual CQL, Symphony and Q-chunking."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ import torch
 from torch import Tensor
 
 from agentq.objectives.cfcql import cfcql_loss
+from agentq.objectives.chunking import (
+    best_candidate,
+    chunk_critic_loss,
+    chunk_starts,
+    distillation_loss,
+    goal_chunks,
+    implicit_value_loss,
+)
 from agentq.objectives.icvf import icvf_loss
 from agentq.objectives.iql import awr_policy_loss, awr_weights, expectile_loss
 from agentq.objectives.symphony import (
@@ -130,7 +138,75 @@ _verify_symphony = _row_check(
     }
 )
 
+
+def _chunk_critic(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    q = _tensor(inputs["chunk_q_logits"]).requires_grad_()
+    loss = chunk_critic_loss(
+        q,
+        _tensor(inputs["value_logit_next"]),
+        _tensor(inputs["reward"]),
+        _tensor(inputs["mask"]),
+        _tensor(inputs["horizon"]),
+        inputs["discount"],
+    ).mean()
+    loss.backward()
+    return {"loss": loss.item(), "grad_chunk_q_logits": q.grad}
+
+
+def _action_critic(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    q = _tensor(inputs["action_q_logits"]).requires_grad_()
+    v = _tensor(inputs["value_logit"]).requires_grad_()
+    valid = _tensor(inputs["valid"])
+    critic = distillation_loss(
+        q, _tensor(inputs["chunk_q_logits"]), valid, inputs["kappa_d"], inputs["distill_method"]
+    ).mean()
+    value = implicit_value_loss(
+        v,
+        _tensor(inputs["target_action_q_logits"]),
+        valid,
+        inputs["kappa_b"],
+        inputs["implicit_backup_type"],
+        inputs["q_agg"],
+    )
+    (critic + value).backward()
+    return {
+        "total": (critic + value).item(),
+        "critic_loss": critic.item(),
+        "value_loss": value.item(),
+        "grad_action_q_logits": q.grad,
+        "grad_value_logit": v.grad,
+    }
+
+
+def _best_of_n(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"index": best_candidate(_tensor(inputs["q"]), inputs["q_agg"])}
+
+
+def _chunk_batch(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    last, horizon = torch.tensor(inputs["terminals"]), inputs["backup_horizon"]
+    start, goal = torch.tensor(inputs["start_index"]), torch.tensor(inputs["goal_index"])
+    rows = goal_chunks(last, start, goal, horizon, inputs["discount"])
+    return {
+        "next_index": rows.next_index,
+        "effective_horizon": rows.horizon,
+        "reward": rows.reward,
+        "mask": rows.mask,
+        "chunk_action_index": rows.actions,
+        "valid_start_indices": chunk_starts(last, horizon),
+    }
+
+
 CHECKS = {
+    "dqc": each_row(
+        _row_check(
+            {
+                "chunk_critic_loss": _chunk_critic,
+                "action_critic_and_value_loss": _action_critic,
+                "best_of_n": _best_of_n,
+                "chunk_batch": _chunk_batch,
+            }
+        )
+    ),
     "iql_icvf": each_row(_row_check({"iql_value_and_awr": _iql, "icvf_loss": _icvf})),
     "cfcql": each_row(_row_check({"cfcql_loss": _cfcql})),
     "symphony": each_row(_symphony),
