@@ -17,9 +17,12 @@ from agentq_envs.hotpotqa.session import Session, open_page
 _NAME = re.compile(r"\d[\d,]*\d|\d|[A-Z]\w+(?: (?:of |in |the )?[A-Z]\w+)*")
 #: Capital letters that begin a sentence rather than a name.
 _OPENERS = frozenset(
-    "A All An Are As At Business Could Critics Did Do Each Episode Every Floods For From How In Into Invalid Is It Its "
-    "Lectures Most Nice No On One Otters Part Readers Result Several Similar Since Some The Two Visitors Were What "
-    "Where Which Who".split()
+    re.findall(
+        r"\w+",
+        "A All An Are As At Business Could Critics Did Do Each Episode Every Floods For From How In Into Invalid Is "
+        "It Its Lectures Most Nice No On One Otters Part Readers Result Several Similar Since Some The Two Visitors Were What "
+        "Where Which Who",
+    )
 )
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _CLOSED = ("yes", "no")
