@@ -20,8 +20,8 @@ _OPENERS = frozenset(
     re.findall(
         r"\w+",
         "A All An Are As At Business Could Critics Did Do Each Episode Every Floods For From How In Into Invalid Is "
-        "It Its Lectures Most Nice No On One Otters Part Readers Result Several Similar Since Some The Two Visitors Were What "
-        "Where Which Who",
+        "It Its Lectures Most Nice No On One Otters Part Readers Result Several Similar Since Some The Two Visitors "
+        "Were What Where Which Who",
     )
 )
 _WORD = re.compile(r"[^\W\d_]{4,}")
