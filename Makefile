@@ -9,6 +9,9 @@ STAMP   := $(VENV)/.installed
 LAUNCH  := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
            --num_cpu_threads_per_process $(shell getconf _NPROCESSORS_ONLN)
 
+# gateway_traffic is what the gateway's benchmarks send; remote scoring needs an environment with vLLM.
+BENCHMARKS := $(filter-out %/gateway_traffic.py $(if $(AGENTQ_VLLM_PYTHON),,%/remote_scoring.py),$(wildcard benchmarks/*.py))
+
 .PHONY: help install demo test lint type wheel-test benchmark clean
 
 help:
@@ -48,7 +51,7 @@ wheel-test: $(STAMP)
 	.ci/wheel-test $(BIN)/python
 
 benchmark: $(STAMP)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

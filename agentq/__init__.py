@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from agentq.errors import AgentQError
     from agentq.policies.base import Policy
     from agentq.policies.huggingface import HuggingFacePolicy
+    from agentq.policies.openai.policy import OpenAIPolicy
     from agentq.selectors.base import Selection, Selector
     from agentq.selectors.best_of_n import BestOfN
     from agentq.selectors.softmax import Softmax
     from agentq.trajectories.reader import TrajectoryReader
     from agentq.trajectories.writer import TrajectoryWriter
     from agentq.types import Candidate, Decision, Message, Messages, Step, Trajectory
+    from agentq.wrapping import wrap
 
 __version__ = "0.1.0"
 
@@ -39,6 +41,7 @@ __all__ = [
     "HuggingFacePolicy",
     "Message",
     "Messages",
+    "OpenAIPolicy",
     "Policy",
     "QCritic",
     "Scores",
@@ -51,6 +54,7 @@ __all__ = [
     "TrajectoryWriter",
     "load_backbone",
     "load_config",
+    "wrap",
 ]
 
 _MODULES = {
@@ -63,12 +67,14 @@ _MODULES = {
     "agentq.errors": ("AgentQError",),
     "agentq.policies.base": ("Policy",),
     "agentq.policies.huggingface": ("HuggingFacePolicy",),
+    "agentq.policies.openai.policy": ("OpenAIPolicy",),
     "agentq.selectors.base": ("Selection", "Selector"),
     "agentq.selectors.best_of_n": ("BestOfN",),
     "agentq.selectors.softmax": ("Softmax",),
     "agentq.trajectories.reader": ("TrajectoryReader",),
     "agentq.trajectories.writer": ("TrajectoryWriter",),
     "agentq.types": ("Candidate", "Decision", "Message", "Messages", "Step", "Trajectory"),
+    "agentq.wrapping": ("wrap",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

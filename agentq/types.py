@@ -53,6 +53,8 @@ class Decision:
     head_q: FloatArray | None = None  # (K, N) per head
     selector: str = ""
     flags: tuple[str, ...] = ()
+    support: FloatArray | None = None  # (N,) see agentq.critics.base.Scores
+    selector_options: Mapping[str, Any] | None = None  # as for load_selector; None: not known
 
     @property
     def chosen(self) -> Candidate:

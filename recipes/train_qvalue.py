@@ -5,6 +5,7 @@
     accelerate launch recipes/train_qvalue.py --policy.model Qwen/Qwen3-0.6B --critic.model same --critic.lora
     accelerate launch recipes/train_qvalue.py --shop.products items_shuffle.json \
         --shop.attributes items_ins_v2.json --shop.human items_human_ins.json
+    accelerate launch recipes/train_qvalue.py --log DIR --evaluation none    # the traffic of `agentq serve --log DIR`
 
 The story: the policy plays training tasks and every candidate of every state gets a value (collect, or read
 --log); a frozen backbone turns (state, action) into features; heads learn values from them; then the same
@@ -44,6 +45,7 @@ from agentq.training.head_loss import ObjectiveSettings
 from agentq.training.joint import JointSettings, fit_joint
 from agentq.training.log_data import critic_data, joint_examples
 from agentq.training.settings import TrainingSettings
+from agentq.training.support import SupportSettings, support_of_log
 from agentq.trajectories.reader import Episode as LoggedEpisode
 from agentq.trajectories.reader import TrajectoryReader
 from agentq.trajectories.writer import TrajectoryWriter
@@ -62,6 +64,8 @@ from agentq_eval.running.run import RunSettings, run
 from agentq_eval.suites.suite import CriticSpec, EnvironmentSpec, PanelSpec, PolicySpec, Roles, Suite
 
 T = TypeVar("T")
+#: What a log without candidate labels can teach, as in configs/logged_returns.yaml.
+RETURNS = ObjectiveSettings(weight=1.0, label_weight=0.0, rank_weight=0.0, cql_weight=0.1)
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class CriticOptions:
         default_factory=lambda: TrainingSettings(steps=600, batch_size=64, evaluate_every=100)
     )
     joint: JointSettings = field(default_factory=JointSettings)  # with lora
+    support: SupportSettings | None = None  # keep an index of the logged steps: for the selector pessimistic
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,9 @@ class Config:
     output: Path | None = None  # default: runs/NAME
     name: str = "train_qvalue"
     log: Path | None = None  # learn from this trajectory log instead of collecting one
-    evaluation: Literal["main", "full"] = "main"  # full: the whole curve, N in 2, 4, 8, 16
+    evaluation: Literal["main", "full", "none"] = (
+        "main"  # full: the whole curve, N in 2, 4, 8, 16; none: only train, e.g. from a log of other tasks
+    )
     batch_size: int = 64  # episodes at a time
     prompt: Literal["compact", "observation"] = "compact"  # how states are rendered as messages
     max_steps: int = 15  # of an episode
@@ -181,6 +188,9 @@ def main() -> None:
     if not state.is_main_process:
         return
     critic.save_pretrained(config.folder / "critic")
+    if config.evaluation == "none":
+        print(f"critic: {os.path.relpath(config.folder / 'critic')}")
+        return
     report = timed(seconds, "evaluate", partial(evaluated, config, make_env, backbone, critic))
     print(summary(report), flush=True)
     print(f"seconds: {', '.join(f'{name} {value:.0f}' for name, value in seconds.items())}")
@@ -315,6 +325,8 @@ def trained(config: Config, logs: Logs, policy: Backbone, number: int) -> QCriti
             backbone, examples, reading, options.head, objective, options.training, options.joint,
             validation_share=options.validation_share, directory=directory,
         )  # fmt: skip
+        if options.support is not None:
+            fit.critic.support = support_of_log(logs, fit.critic, options.support)
         return fit.critic
     extractor = FeatureExtractor(
         backbone,
@@ -334,12 +346,21 @@ def trained(config: Config, logs: Logs, policy: Backbone, number: int) -> QCriti
         )  # fmt: skip
     print(f"critic on {data.transitions} steps: {fit.metrics}", flush=True)
     record = {"objective": fit.objective, "data_hash": fit.data_hash, "metrics": fit.metrics}
-    return QCritic(backbone, fit.heads, replace(reading, training=record))
+    critic = QCritic(backbone, fit.heads, replace(reading, training=record))
+    if options.support is not None:
+        critic.support = support_of_log(logs, critic, options.support)
+    return critic
 
 
 def usable_objective(objective: ObjectiveSettings, logs: Logs) -> ObjectiveSettings:
-    """The objective as asked for; raises ConfigError when it needs labels that the logs do not hold."""
+    """The objective as asked for. Where the logs hold no labels, RETURNS takes the place of the default one.
+
+    Raises ConfigError when another objective needs labels that the logs do not hold.
+    """
     labelled = any(step.labels is not None for episode in logs for step in episode.trajectory.steps)
+    if not labelled and objective == CriticOptions().objective:
+        print("the log has no candidate labels: learning from its returns alone", flush=True)
+        return RETURNS
     if not labelled and (objective.label_weight or objective.rank_weight):
         names = ", ".join(folder.name for folder in logs.folders)
         raise no_labels(f"the log {names!r} has no candidate labels", objective)

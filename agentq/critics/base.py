@@ -6,16 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from agentq.types import Candidate, FloatArray, Messages
+from agentq.types import Candidate, Decision, FloatArray, Messages
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Values of the N candidates of one state, higher is better; -inf for invalid candidates."""
+    """What a critic knows about the N candidates of one state; all that a selector sees besides them.
 
-    q: FloatArray  # (N,) aggregated over heads
+    ``support`` is the distance to the nearest logged (state, action) in units of the radius within which most
+    held-out logged steps have a neighbour: up to 1 is familiar, inf for an invalid candidate.
+    """
+
+    q: FloatArray  # (N,) aggregated over heads, higher is better; -inf for invalid candidates
     head_q: FloatArray | None = None  # (K, N) one row per head
     reasons: tuple[str | None, ...] = ()  # (N,) why a candidate is -inf
+    support: FloatArray | None = None  # (N,) None: unknown
+
+    @classmethod
+    def of(cls, decision: Decision) -> Scores:
+        """The scores that a logged decision was made from."""
+        reasons = tuple(candidate.error for candidate in decision.candidates)
+        return cls(decision.q, decision.head_q, reasons, decision.support)
 
 
 @runtime_checkable

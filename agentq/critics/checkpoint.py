@@ -1,5 +1,7 @@
 """A critic as a folder: config.json, heads.safetensors, adapter/ (LoRA), backbone/ (optional), README.md.
 
+support.safetensors is there where the critic says how far candidates are from its log.
+
 A head belongs to one set of backbone weights and one chat template; both are stored as fingerprints and
 compared on loading, since a head on other features gives plausible nonsense without any error.
 """
@@ -17,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -24,16 +27,22 @@ from agentq.backbones.backbone import Backbone
 from agentq.backbones.config import BackboneConfig
 from agentq.backbones.loading import load_backbone
 from agentq.critics.heads import HeadSettings, QHeads
-from agentq.errors import BackboneError, CheckpointError, ConfigError
+from agentq.critics.loading import CONFIG
+from agentq.critics.loading import read_config as read_any_config
+from agentq.critics.support import SupportIndex
+from agentq.errors import BackboneError, CheckpointError, ConfigError, CriticError
 from agentq.provenance import package_versions
 
 if TYPE_CHECKING:
     from agentq.critics.q_head import FeatureFunction, QCritic
 
 FORMAT = 1
-CONFIG, HEADS, ADAPTER, BACKBONE, CARD = (
-    "config.json",
+TYPE = "agentq.QCritic"
+_SUPPORT_ARRAYS = ("keys", "pair_mean", "state_mean")
+_SUPPORT_NUMBERS = ("beta", "radius", "quantile", "held_out")
+HEADS, SUPPORT, ADAPTER, BACKBONE, CARD = (
     "heads.safetensors",
+    "support.safetensors",
     "adapter",
     "backbone",
     "README.md",
@@ -51,13 +60,16 @@ def save_critic(critic: QCritic, folder: Path, save_backbone: bool) -> Path:
         (aside / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
         tensors = {name: t.detach().cpu().contiguous() for name, t in critic.heads.state_dict().items()}
         save_file(tensors, aside / HEADS)
+        if critic.support is not None:
+            arrays = {name: getattr(critic.support, name) for name in _SUPPORT_ARRAYS}
+            save_file({name: torch.from_numpy(array) for name, array in arrays.items()}, aside / SUPPORT)
         if adapter is not None:
             adapter.save_pretrained(str(aside / ADAPTER), safe_serialization=True)
             (aside / ADAPTER / CARD).unlink(missing_ok=True)  # peft's template; ours is one level up
         if save_backbone:
             _save_backbone(critic.backbone, aside / BACKBONE)
         (aside / CARD).write_text(_card(folder.name, content))
-        _replace(aside, folder)
+        replace_folder(aside, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(
@@ -78,10 +90,10 @@ def load_critic(
     """Read the folder, load or check the backbone, attach the adapter, fill the heads."""
     from agentq.critics.q_head import QCriticConfig
 
-    folder = _local_folder(str(source), revision)
+    folder = local_folder(str(source), revision)
     content = read_config(folder)
     try:
-        heads = _heads(content["heads"])
+        heads = make_heads(content["heads"])
         fields: dict[str, Any] = {**content["critic"], "layers": tuple(content["critic"]["layers"])}
         config = QCriticConfig(**fields)
         stored: dict[str, Any] = content["backbone"]
@@ -92,9 +104,17 @@ def load_critic(
             backbone = _with_adapter(backbone, folder / ADAPTER)
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a critic of this version: {error!r}.") from error
-    _fill(heads, folder / HEADS)
+    fill_heads(heads, folder / HEADS)
+    support = _support(content.get("support"), folder / SUPPORT)
     try:
-        return cls(backbone, heads, config, features=features, trust_grounding=trust_grounding)
+        return cls(
+            backbone,
+            heads,
+            config,
+            features=features,
+            trust_grounding=trust_grounding,
+            support=support,
+        )
     except ConfigError as error:
         raise CheckpointError(f"critic {folder}: {error}") from error
 
@@ -104,7 +124,7 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
     backbone = critic.backbone
     return {
         "format": FORMAT,
-        "type": "agentq.QCritic",
+        "type": TYPE,
         "heads": {
             "inputs": critic.heads.inputs,
             "state_inputs": critic.heads.state_inputs,
@@ -122,23 +142,19 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
             "adapter": adapter,
             "saved": saved,
         },
+        "support": None
+        if critic.support is None
+        else {name: getattr(critic.support, name) for name in _SUPPORT_NUMBERS},
         "versions": package_versions(),
     }
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a critic folder. Raises ``CheckpointError``: missing, broken, newer, something else."""
+    content = read_any_config(folder)
     path = folder / CONFIG
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}). Expected a folder written by QCritic.save_pretrained."
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is broken: {error}. Copy or download the critic again.") from error
-    if content.get("type") != "agentq.QCritic":
-        raise CheckpointError(f"{path} describes {content.get('type')!r}, expected 'agentq.QCritic'.")
+    if content["type"] != TYPE:
+        raise CheckpointError(f"{path} describes {content['type']!r}, expected {TYPE!r}.")
     if content.get("format", 0) > FORMAT:
         raise CheckpointError(
             f"{path} has format {content['format']}, this version reads up to {FORMAT}. Upgrade agentq."
@@ -177,7 +193,11 @@ def push_critic(critic: QCritic, repo: str, private: bool, save_backbone: bool, 
         return str(api.upload_folder(repo_id=repo, folder_path=str(folder)))
 
 
-def _local_folder(source: str, revision: str | None) -> Path:
+def local_folder(source: str, revision: str | None = None, *, weights: bool = True) -> Path:
+    """The folder of a critic; one on the hub is downloaded, data files only, with the model's ``weights`` or not.
+
+    Raises ``CheckpointError`` when there is none.
+    """
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
@@ -187,10 +207,9 @@ def _local_folder(source: str, revision: str | None) -> Path:
         )
     from huggingface_hub import snapshot_download
 
+    unwanted = ["*.py", "*.bin", "*.pkl", "*.pt", *([] if weights else ["model*.safetensors"])]
     try:
-        return Path(
-            snapshot_download(source, revision=revision, ignore_patterns=["*.py", "*.bin", "*.pkl", "*.pt"])
-        )
+        return Path(snapshot_download(source, revision=revision, ignore_patterns=unwanted))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"critic {source!r} is no folder and could not be downloaded: {error}. "
@@ -257,12 +276,14 @@ def _save_backbone(backbone: Backbone, folder: Path) -> None:
     backbone.tokenizer.save_pretrained(str(folder))
 
 
-def _heads(content: Mapping[str, Any]) -> QHeads:
+def make_heads(content: Mapping[str, Any]) -> QHeads:
+    """Untrained heads of the shape that a config.json describes."""
     settings: dict[str, Any] = {**content["settings"], "hidden": tuple(content["settings"]["hidden"])}
     return QHeads(content["inputs"], HeadSettings(**settings), content["state_inputs"])
 
 
-def _fill(heads: QHeads, path: Path) -> None:
+def fill_heads(heads: QHeads, path: Path) -> None:
+    """Load the heads' weights. Raises ``CheckpointError`` for a file that is missing, broken or of other heads."""
     try:
         heads.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -272,7 +293,19 @@ def _fill(heads: QHeads, path: Path) -> None:
     heads.eval().requires_grad_(False)
 
 
-def _replace(aside: Path, folder: Path) -> None:
+def _support(numbers: Mapping[str, Any] | None, path: Path) -> SupportIndex | None:
+    if numbers is None:  # also in folders of versions that knew no support
+        return None
+    try:
+        arrays = {name: tensor.numpy() for name, tensor in load_file(path).items()}
+        return SupportIndex(**arrays, **numbers)
+    except (OSError, SafetensorError, TypeError, CriticError) as error:
+        raise CheckpointError(
+            f"{path} is missing, broken or other than {CONFIG} says: {error}. Copy or download it again."
+        ) from error
+
+
+def replace_folder(aside: Path, folder: Path) -> None:
     """Put the written folder in place of an earlier one."""
     if folder.exists():
         earlier = folder.with_name(f".{folder.name}.earlier")
@@ -309,6 +342,7 @@ q = critic.score([(messages, candidates)])[0]  # higher is better, -inf for cand
 | training data (SHA-256) | {critic["training"].get("data_hash", "not recorded")} |
 | backbone weights (SHA-256) | {backbone["fingerprint"]} |
 | chat template (SHA-256) | {backbone["template_fingerprint"]} |
+| support index | {"yes" if content["support"] else "no"} |
 | LoRA adapter | {"yes" if backbone["adapter"] else "no"} |
 | backbone included | {"yes" if backbone["saved"] else "no"} |
 

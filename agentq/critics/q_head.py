@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,16 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agentq.critics.base import Scores
-from agentq.critics.groundings import grounded_text, resolve_grounding
+from agentq.critics.groundings import resolve_grounding
+from agentq.critics.requests import ScoreRequest, request_scores, request_tokens, score_request
 from agentq.errors import ConfigError, CriticError
 from agentq.features.encoder import Truncation
-from agentq.features.proposal import Proposal, proposal_features
-from agentq.objectives.aggregation import Aggregation, aggregate
+from agentq.features.proposal import Proposal
+from agentq.objectives.aggregation import Aggregation
 from agentq.types import Candidate, FloatArray, Messages
 
 if TYPE_CHECKING:
     from agentq.backbones.backbone import Backbone
     from agentq.critics.heads import QHeads
+    from agentq.critics.support import SupportIndex
     from agentq.features.extract import FeatureExtractor
 
 Batch = Sequence[tuple[Messages, Sequence[Candidate]]]
@@ -64,22 +65,18 @@ class QCriticConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """The distinct valid actions of one state."""
+class _Valued:
+    """Heads and distances of the distinct actions of one state."""
 
-    number: int
-    messages: Messages
-    actions: list[str]
-    column: list[int]  # (N,) which distinct action a candidate is, -1: invalid
-    reasons: tuple[str | None, ...]  # (N,)
-    proposals: NDArray[np.float32]  # (distinct actions, P) how the policy proposed them
+    heads: FloatArray  # (K, distinct actions)
+    distances: FloatArray | None = None  # (distinct actions,)
 
 
 class QCritic:
     """Values candidates by K heads on hidden states of ``backbone``; implements ``agentq.critics.base.Critic``.
 
     ``max_batch_tokens`` bounds the padded tokens of one forward (raise it on a GPU); ``features`` replaces
-    ``agentq.scoring.score_features``.
+    ``agentq.scoring.score_features``. With ``support`` scores say how far each candidate is from the log.
     """
 
     def __init__(
@@ -91,15 +88,17 @@ class QCritic:
         features: FeatureFunction | None = None,
         max_batch_tokens: int = 8192,
         trust_grounding: bool = True,
+        support: SupportIndex | None = None,
     ) -> None:
         self.backbone = backbone
+        self.support = support
         self.heads = heads.to(backbone.device).eval()
         self.config = config or QCriticConfig()
         self.layers = tuple(absolute_layer(layer, backbone.num_layers) for layer in self.config.layers)
         self.grounding = resolve_grounding(self.config.grounding, trusted=trust_grounding)
         self._features = features or self._hidden_states
         self._texts = self._text_features(max_batch_tokens) if backbone.kind == "encoder" else None
-        self._max_batch_tokens = max_batch_tokens
+        self.max_batch_tokens = max_batch_tokens
         #: Distinct tokens scored since the critic was made: every prompt once, and its actions (causal).
         self.tokens = 0
 
@@ -112,13 +111,11 @@ class QCritic:
 
     def score_heads(self, batch: Batch) -> list[Scores]:
         """Like ``score`` with the value of each head (K, N) and why a candidate is -inf."""
-        requests = [self._request(number, *state) for number, state in enumerate(batch)]
+        requests = [score_request(number, *state, self.config.proposal) for number, state in enumerate(batch)]
         live = [number for number, request in enumerate(requests) if request.actions]
-        values = self._values([requests[number] for number in live]) if live else []
-        by_state = dict(zip(live, values, strict=True))
-        return [
-            self._scores(number, request, by_state.get(number)) for number, request in enumerate(requests)
-        ]
+        found = self._values([requests[number] for number in live]) if live else []
+        by_state = dict(zip(live, found, strict=True))
+        return [self._scores(request, by_state.get(request.number)) for request in requests]
 
     def state_values(self, batch: Sequence[Messages]) -> FloatArray:
         """(S, K_v) values of states from the V heads, on hidden states of the prompt's last token.
@@ -138,12 +135,17 @@ class QCritic:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the heads' weights, of how they read the backbone, and of the backbone's weights."""
+        """SHA-256 of the heads' weights, of how they read the backbone, and of its weights and adapters."""
+        from agentq.features.extract import adapter_fingerprint
+
         digest = hashlib.sha256(self.backbone.fingerprint.encode())
+        digest.update(adapter_fingerprint(self.backbone.model).encode())
         reading = {name: value for name, value in asdict(self.config).items() if name != "training"}
         digest.update(json.dumps(reading, sort_keys=True).encode())
         for name, tensor in sorted(self.heads.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        if self.support is not None:
+            digest.update(self.support.digest.encode())
         return digest.hexdigest()
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
@@ -152,7 +154,7 @@ class QCritic:
         yield from (p for p in self.backbone.model.parameters() if p.requires_grad)
 
     def save_pretrained(self, folder: str | Path, save_backbone: bool = False) -> Path:
-        """Write the critic as a folder: config.json, heads.safetensors, adapter/, README.md.
+        """Write the critic as a folder: config.json, heads.safetensors, support.safetensors, adapter/, README.md.
 
         ``save_backbone`` adds the backbone's own weights and tokenizer: needed when it was fine-tuned in
         full. Raises ``CheckpointError`` when the folder cannot be written.
@@ -192,29 +194,6 @@ class QCritic:
 
         return push_critic(self, repo, private, save_backbone, api)
 
-    def _request(self, number: int, messages: Messages, candidates: Sequence[Candidate]) -> _Request:
-        if not candidates:
-            raise CriticError(
-                f"state {number} has no candidates to score. Expected at least one; "
-                "check what the policy returned for it (max_new_tokens, admissible actions)."
-            )
-        distinct: dict[str, int] = {}
-        column = [
-            -1 if c.action is None else distinct.setdefault(c.action, len(distinct)) for c in candidates
-        ]
-        reasons = tuple(
-            None if c.action is not None else c.error or "the text does not parse into an action"
-            for c in candidates
-        )
-        proposals = proposal_features(self.config.proposal, candidates, list(distinct))
-        if proposals.size and not proposals[:, 1].all():
-            warnings.warn(  # one text for all states, so that Python shows it once
-                "candidates without log-probabilities, which this critic learnt to read; its "
-                'choices are worse without. Keep token_logprobs in the policy, or train with proposal="none".',
-                stacklevel=4,
-            )
-        return _Request(number, messages, list(distinct), column, reasons, proposals)
-
     def _text_features(self, batch_tokens: int) -> FeatureExtractor:
         from agentq.features.extract import FeatureExtractor
 
@@ -229,45 +208,47 @@ class QCritic:
             config.truncation,
         )
 
-    def _values(self, requests: Sequence[_Request]) -> list[FloatArray]:
-        """(K, distinct actions) per state."""
+    def _values(self, requests: Sequence[ScoreRequest]) -> list[_Valued]:
+        """What is known about the distinct actions of each state."""
         proposals = torch.from_numpy(np.concatenate([request.proposals for request in requests]))
         with torch.no_grad():
             features = self._request_features(requests).to(self.backbone.device)  # (all, D)
             q = self.heads.q_values(torch.cat([features.float(), proposals.to(features.device)], dim=1))
         sizes = [len(request.actions) for request in requests]
-        return [part.double().cpu().numpy() for part in q.split(sizes, dim=1)]
+        parts = [part.double().cpu().numpy() for part in q.split(sizes, dim=1)]
+        if self.support is None:
+            return [_Valued(part) for part in parts]
+        distances = self._distances(self.support, requests, features.float().cpu().numpy())
+        borders = np.cumsum(sizes)[:-1]
+        return [_Valued(*pair) for pair in zip(parts, np.split(distances, borders), strict=True)]
 
-    def _request_features(self, requests: Sequence[_Request]) -> Tensor:
+    def _distances(
+        self, support: SupportIndex, requests: Sequence[ScoreRequest], features: NDArray[np.float32]
+    ) -> FloatArray:
+        """(all distinct actions,) in radii of the support index."""
+        if not support.reads_states:
+            return support.distances(features)
+        with torch.no_grad():
+            states = self._state_features([request.messages for request in requests]).float().cpu().numpy()
+        sizes = [len(request.actions) for request in requests]
+        return support.distances(features, np.repeat(states, sizes, axis=0))
+
+    def _request_features(self, requests: Sequence[ScoreRequest]) -> Tensor:
         """(all distinct actions of all states, D)."""
         if self._texts is not None:
             pairs = [(request.messages, action) for request in requests for action in request.actions]
             return torch.from_numpy(self._texts.pairs(pairs))
-        tokens = [self._tokens(request) for request in requests]
+        backbone = self.backbone
+        tokens = [request_tokens(r, backbone, self.grounding, backbone.max_length) for r in requests]
         self.tokens += sum(len(prompt) + sum(map(len, actions)) for prompt, actions in tokens)
         found = self._features(
-            self.backbone,
+            backbone,
             [prompt for prompt, _ in tokens],
             [actions for _, actions in tokens],
             self.layers,
             self.config.pooling,
         )
         return torch.cat([f.to(self.backbone.device) for f in found])
-
-    def _tokens(self, request: _Request) -> tuple[list[int], list[list[int]]]:
-        """Token ids of the state and of its actions, each with what it refers to."""
-        backbone, messages = self.backbone, request.messages
-        prompt = backbone.prompt_ids(messages)
-        texts = [grounded_text(messages, action, self.grounding) for action in request.actions]
-        actions = [backbone.action_ids(text) for text in texts]
-        longest = len(prompt) + max(map(len, actions))
-        if longest > backbone.max_length:
-            raise CriticError(
-                f"state {request.number} has {longest} tokens with its longest action, but "
-                f"{backbone.config.name!r} reads {backbone.max_length}. Render shorter observations or use a "
-                "longer backbone."
-            )
-        return prompt, actions
 
     def _state_features(self, batch: Sequence[Messages]) -> Tensor:
         """(S, D) of states alone."""
@@ -282,7 +263,7 @@ class QCritic:
             self.layers,
             lambda hidden, mask: hidden[:, 0],
             method=self.config.method,
-            max_batch_tokens=self._max_batch_tokens,
+            max_batch_tokens=self.max_batch_tokens,
         )
         return torch.cat(found)
 
@@ -303,26 +284,25 @@ class QCritic:
             layers,
             pooling,
             method=self.config.method,
-            max_batch_tokens=self._max_batch_tokens,
+            max_batch_tokens=self.max_batch_tokens,
         )
 
-    def _scores(self, number: int, request: _Request, distinct: FloatArray | None) -> Scores:
+    def _scores(self, request: ScoreRequest, valued: _Valued | None) -> Scores:
+        config = self.config
+        scores = request_scores(
+            request,
+            None if valued is None else valued.heads,
+            self.heads.settings.heads,
+            config.aggregation,
+            config.pessimism,
+        )
+        if self.support is None:
+            return scores
         column = np.array(request.column)
-        valid = column >= 0
-        head_q = np.full((self.heads.settings.heads, len(column)), -np.inf)
-        if distinct is not None:
-            if not np.isfinite(distinct).all():
-                bad = int(np.flatnonzero(~np.isfinite(distinct).all(axis=0))[0])
-                raise CriticError(
-                    f"state {number}: head values of action {bad} are {distinct[:, bad].tolist()}. The backbone's "
-                    "hidden states or the heads are not finite; try float32 or bfloat16, or check the training."
-                )
-            head_q[:, valid] = distinct[:, column[valid]]
-        q = np.full(len(column), -np.inf)
-        if valid.any():
-            values = torch.from_numpy(head_q[:, valid])
-            q[valid] = aggregate(values, self.config.aggregation, pessimism=self.config.pessimism).numpy()
-        return Scores(q=q, head_q=head_q, reasons=request.reasons)
+        support = np.full(len(column), np.inf)
+        if valued is not None and valued.distances is not None:
+            support[column >= 0] = valued.distances[column[column >= 0]]
+        return replace(scores, support=support)
 
 
 def absolute_layer(layer: int, layers: int) -> int:

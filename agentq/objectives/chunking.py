@@ -210,13 +210,6 @@ def reward_chunks(
     )
 
 
-def best_candidate(q: Tensor, aggregation: Aggregation = "mean") -> int:
-    """The candidate of highest combined value, (K, N) -> index; the first one wins ties."""
-    check_rank(2, "(K heads, N candidates)", q=q)
-    values = aggregate(q, aggregation)
-    return int((values == values.max()).nonzero()[0])
-
-
 def _optimistic(logit: Tensor, goal: Tensor, valid: Tensor, kappa: float, how: Regression) -> Tensor:
     """mean_B valid w l(logit, goal): (..., B) against probabilities of the same shape -> (...)."""
     check_shapes(tuple(logit.shape), goal=goal)

@@ -5,7 +5,7 @@
 
     L = -sum mask min(r_t A, clip(r_t, 1 - eps, 1 + eps) A) / sum mask,   r_t = pi(y_t | s_t) / pi_old(y_t | s_t)
 
-A is the reward minus the group's mean over its standard deviation (``rover.centred_rewards``, "mean_std"). The
+A is the reward minus the group's mean over its standard deviation (``rover.standardised_rewards``). The
 mean is over all tokens of the batch, as in ROVER's loss, so that the two differ in nothing else.
 """
 

@@ -18,7 +18,6 @@ is one of several ways to back values up (``back_up``): see docs/rover.md for wh
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -28,11 +27,8 @@ from torch import Tensor
 from agentq.errors import TrainingError
 from agentq.objectives.checks import check_rank, check_shapes
 from agentq.objectives.pointwise import Metric, head_losses, head_values
-from agentq.objectives.td import one_step_target
 
-Centring: TypeAlias = Literal["mean", "mean_std", "shares"]
 Backup: TypeAlias = Literal["mean", "max", "softmax", "expected"]
-_STD_OFFSET = 1e-6  # of the released code
 
 
 # ---------------------------------------------------------------- tokens
@@ -108,30 +104,43 @@ def rover_loss(
     return RoverLoss(loss, q, next_q, target)
 
 
-def centred_rewards(scores: Tensor, groups: Sequence[Hashable], how: Centring = "mean") -> Tensor:
-    """Rewards (B,) of sampled answers relative to their group, the answers to one question.
+def centred_rewards(scores: Tensor, groups: Tensor) -> Tensor:
+    """Score minus the mean of its group, (B,); a group of one keeps its raw score.
 
-    mean: minus the group's mean, as in the paper. mean_std: also divided by the group's standard deviation, as
-    GRPO and the released mathematics script do. A group of one keeps its score. shares: an estimator of the
-    released code that its scripts do not use, over the whole batch: 5 (1 - share right) for an answer with a
-    positive score, else -2 (1 - share wrong).
+    ``groups`` (B,) are integers, equal for samples of one prompt.
     """
-    check_shapes((len(groups),), scores=scores)
-    if how == "shares":
-        right = scores > 0
-        share = right.to(scores.dtype).mean()
-        return torch.where(right, 5 * (1 - share), -2 * share)
-    if how not in get_args(Centring):
-        raise TrainingError(f"centring {how!r} is unknown; expected one of {', '.join(get_args(Centring))}.")
-    centred = torch.empty_like(scores)
-    for group in dict.fromkeys(groups):
-        rows = torch.tensor([i for i, name in enumerate(groups) if name == group], device=scores.device)
-        own = scores[rows]
-        alone = len(rows) == 1
-        middle = torch.zeros_like(own[0]) if alone else own.mean()
-        spread = torch.ones_like(middle) if alone else own.std()
-        centred[rows] = (own - middle) / (spread + _STD_OFFSET) if how == "mean_std" else own - middle
-    return centred
+    count, mean, _ = _moments(scores, groups)
+    return torch.where(count > 1, scores - mean, scores)
+
+
+def standardised_rewards(scores: Tensor, groups: Tensor, epsilon: float = 1e-6) -> Tensor:
+    """``centred_rewards`` divided by the group's standard deviation (n - 1) plus epsilon, (B,); as GRPO.
+
+    A group of one keeps its raw score but for epsilon.
+    """
+    count, _, deviation = _moments(scores, groups)
+    unit = torch.where(count > 1, deviation, torch.ones_like(deviation))
+    return centred_rewards(scores, groups) / (unit + epsilon)
+
+
+def balanced_rewards(scores: Tensor, gain: float = 5.0, loss: float = 2.0) -> Tensor:
+    """gain (1 - share right) for scores above 0, -loss (1 - share wrong) for others, (B,), over the batch.
+
+    An estimator of the reference implementation that its own scripts do not use.
+    """
+    right = scores > 0
+    share = right.to(scores.dtype).mean()
+    return torch.where(right, gain * (1 - share), -loss * share)
+
+
+def _moments(scores: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Count, mean and standard deviation (n - 1) of the group of each entry, (B,) each."""
+    check_shapes(tuple(scores.shape), groups=groups)
+    same = (groups[:, None] == groups[None, :]).to(scores)  # (B, B)
+    count = same.sum(dim=1)
+    mean = same @ scores / count
+    squares = same @ (scores - mean) ** 2
+    return count, mean, (squares / (count - 1).clamp(min=1)).sqrt()
 
 
 # ---------------------------------------------------------------- candidate actions
@@ -181,6 +190,39 @@ def back_up(
     return (weight * q.masked_fill(~valid, 0.0)).sum(dim=-1) / total
 
 
+def candidate_backup(
+    rewards: Tensor,
+    terminated: Tensor,
+    next_q: Tensor,
+    present: Tensor | None = None,
+    *,
+    gamma: float = 1.0,
+    how: Backup = "mean",
+    temperature: float = 1.0,
+    policy: Tensor | None = None,
+) -> Tensor:
+    """r + gamma (1 - terminated) times ``back_up`` over the next state's candidates, (B,).
+
+    ``rewards`` and ``terminated`` (B,); ``next_q`` (B, N), ``present`` (B, N) False where there is no
+    candidate. Raises ``TrainingError`` where a state that goes on has none.
+    """
+    check_shapes((next_q.shape[0],), rewards=rewards, terminated=terminated)
+    there = torch.ones_like(next_q, dtype=torch.bool) if present is None else present.to(torch.bool)
+    check_shapes(tuple(next_q.shape), present=there)
+    ended = terminated.to(torch.bool)
+    empty = ~there.any(dim=1) & ~ended
+    if bool(empty.any()):
+        raise TrainingError(
+            f"transition {int(empty.nonzero()[0])} goes on in a state without candidates; mark it as terminated "
+            "or log the candidates of its next state."
+        )
+    # What follows the end is dropped, so any candidate will do there.
+    over = ended.unsqueeze(1)
+    given = None if policy is None else torch.where(over, torch.ones_like(policy), policy)
+    value = back_up(next_q, there | over, how, temperature=temperature, policy=given)
+    return rewards + torch.where(ended, torch.zeros_like(value), gamma * value)
+
+
 def candidate_td_loss(
     q: Tensor,
     next_q: Tensor,
@@ -205,12 +247,20 @@ def candidate_td_loss(
     check_shapes(tuple(next_q.shape[:2]), q=q)
     check_shapes(tuple(next_q.shape[1:]), next_valid=next_valid)
     with torch.no_grad():
-        values = head_values(next_q, metric)
-        # What follows the end is multiplied by 0, so any candidate will do there.
-        usable = (next_valid.to(torch.bool) | terminated.to(torch.bool).unsqueeze(-1)).expand_as(values)
-        given = None if policy is None else (policy + terminated.unsqueeze(-1)).expand_as(values)
-        future = back_up(values, usable, backup, temperature=temperature, policy=given)  # (K, B)
-        return_ = one_step_target(reward, terminated, future, gamma)
+        backed_up = [
+            candidate_backup(
+                reward,
+                terminated,
+                head,
+                next_valid,
+                gamma=gamma,
+                how=backup,
+                temperature=temperature,
+                policy=policy,
+            )
+            for head in head_values(next_q, metric)
+        ]
+        return_ = torch.stack(backed_up)  # (K, B)
         target = return_.clamp(0.0, 1.0) if metric == "classification" else return_
     return head_losses(q, target, metric)
 

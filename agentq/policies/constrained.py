@@ -18,10 +18,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from agentq.errors import CandidateError
+from agentq.policies.requests import FREE_TEXT
 from agentq.policies.vocabulary import ActionVocabulary, BoolArray, IntArray, SlotVocabulary
-
-#: Stands for any text of at least one character without line breaks in an admissible action.
-FREE_TEXT = "<free text>"
 
 _NARROW = 256  # up to so many allowed tokens are listed, more are a mask over the vocabulary
 _GRAMMARS_KEPT = 4096

@@ -17,7 +17,7 @@ from agentq.policies.constrained import FreeGrammar, Grammar, Grammars
 from agentq.policies.engines import Engine, RecomputeEngine, SharedPrefixEngine
 from agentq.policies.parsing import ActionParser, deduplicate
 from agentq.policies.replies import Reader
-from agentq.policies.requests import check_request
+from agentq.policies.requests import check_greedy, check_request
 from agentq.policies.sampling import Temper, uniforms
 from agentq.policies.trees import Finished, grow, root
 from agentq.policies.vocabulary import ActionVocabulary
@@ -112,11 +112,7 @@ class HuggingFacePolicy:
         """
         started = time.perf_counter()
         allowed = check_request(batch, n, seeds, admissible)
-        if self.temper.temperature == 0 and n > 1:
-            raise CandidateError(
-                f"temperature 0 with n={n}: greedy decoding gives one and the same candidate {n} times. "
-                "Use n=1, or a temperature above 0."
-            )
+        check_greedy(self.temper.temperature, n)
         rows = self._rows(batch, n, allowed)
         numbers = self._uniforms(rows, n, seeds)
         finished: list[list[Finished]] = [[] for _ in rows]

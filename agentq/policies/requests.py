@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentq.errors import CandidateError
+from agentq.errors import CandidateError, ConfigError
 from agentq.types import Messages
+
+#: Stands for any text of at least one character without line breaks in an admissible action.
+FREE_TEXT = "<free text>"
 
 
 def check_request(
@@ -39,3 +42,22 @@ def check_request(
                 "Pass None for free text, or end the episode where no action is possible."
             )
     return list(admissible)
+
+
+def check_sampling(temperature: float, top_p: float, max_new_tokens: int) -> None:
+    """Raises ``ConfigError`` for settings under which no server or engine samples."""
+    if temperature < 0 or not 0 < top_p <= 1:
+        raise ConfigError(
+            f"temperature={temperature}, top_p={top_p}; expected a temperature of 0 or above and 0 < top_p <= 1."
+        )
+    if max_new_tokens < 1:
+        raise ConfigError(f"max_new_tokens={max_new_tokens}; expected at least 1 token for an action.")
+
+
+def check_greedy(temperature: float, n: int) -> None:
+    """Raises ``CandidateError`` for several candidates without any randomness."""
+    if temperature == 0 and n > 1:
+        raise CandidateError(
+            f"temperature 0 with n={n}: greedy decoding gives one and the same candidate {n} times. "
+            "Use n=1, or a temperature above 0."
+        )

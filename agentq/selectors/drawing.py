@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agentq.critics.base import Scores
 from agentq.errors import SelectorError
 from agentq.types import Candidate, FloatArray
 
 
-def checked_values(q: FloatArray, candidates: Sequence[Candidate], selector: str) -> FloatArray:
+def checked_values(scores: Scores, candidates: Sequence[Candidate], selector: str) -> FloatArray:
     """The values as (N,) float64; raises ``SelectorError`` unless N >= 1, none is NaN or +inf, one is finite.
 
     -inf marks a candidate that must not be chosen.
     """
-    values = np.asarray(q, dtype=np.float64)
+    values = np.asarray(scores.q, dtype=np.float64)
     if values.shape != (len(candidates),):
         raise SelectorError(
             f"{selector}: values of shape {values.shape} for {len(candidates)} candidates, expected "

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agentq.selectors.base import Selection
+from agentq.critics.base import Scores
+from agentq.selectors.base import BaseSelector
 from agentq.selectors.drawing import checked_values, one_hot
 from agentq.types import Candidate, FloatArray
 
 
 @dataclass(frozen=True)
-class MajorityVote:
+class MajorityVote(BaseSelector):
     """Most votes; ties go to the larger own count, then the larger log-probability, then the first.
 
     The votes of a candidate are the counts of all candidates with the same parsed action. Values only exclude
@@ -24,9 +25,9 @@ class MajorityVote:
 
     name = "majority"
 
-    def probabilities(self, q: FloatArray, candidates: Sequence[Candidate]) -> FloatArray:
+    def probabilities(self, scores: Scores, candidates: Sequence[Candidate]) -> FloatArray:
         """1 for the chosen candidate, (N,). Raises ``SelectorError`` when no candidate is usable."""
-        values = checked_values(q, candidates, self.name)
+        values = checked_values(scores, candidates, self.name)
         usable = [int(i) for i in np.flatnonzero(np.isfinite(values))]
         votes: Counter[str] = Counter()
         for i in usable:
@@ -38,15 +39,6 @@ class MajorityVote:
             return votes[_action(candidates[i])], candidates[i].count, likelihood, -i
 
         return one_hot(max(usable, key=rank), len(values))
-
-    def select(self, q: FloatArray, candidates: Sequence[Candidate], rng: np.random.Generator) -> Selection:
-        """The winner; ``rng`` is not touched."""
-        probabilities = self.probabilities(q, candidates)
-        return Selection(probabilities=probabilities, index=int(np.argmax(probabilities)), draw=None)
-
-    def replay(self, q: FloatArray, candidates: Sequence[Candidate], draw: float | None) -> int:
-        """The index chosen for these candidates; there is no draw to use."""
-        return int(np.argmax(self.probabilities(q, candidates)))
 
 
 def _action(candidate: Candidate) -> str:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 GROUP = "agentq.selectors"
 _PACKAGE = __name__.rpartition(".")[0]
-_MACHINERY = frozenset({"base", "drawing", "registry"})  # files of this package that hold no selector
+_MACHINERY = frozenset(
+    {"base", "bounds", "drawing", "priors", "registry"}
+)  # files of this package that hold no selector
 
 
 def selector_names() -> tuple[str, ...]:
@@ -45,6 +47,20 @@ def load_selector(name: str, **options: Any) -> Selector:
                 f"{_suggestion(option, known)}"
             )
     return cls(**options)
+
+
+def options_of(selector: Selector) -> dict[str, Any] | None:
+    """The options that ``load_selector`` makes this selector with again, all of them: defaults may change.
+
+    None for a selector that is no dataclass or holds something else than plain values: not known.
+    """
+    if not dataclasses.is_dataclass(selector):
+        return None
+    options = {
+        field.name: getattr(selector, field.name) for field in dataclasses.fields(selector) if field.init
+    }
+    plain = all(isinstance(value, str | int | float | bool | None) for value in options.values())
+    return options if plain else None
 
 
 def _selector_class(name: str) -> type[Any]:

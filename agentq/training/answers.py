@@ -22,7 +22,13 @@ from torch import Tensor, nn
 
 from agentq.errors import ConfigError, TrainingError
 from agentq.objectives.grpo import grpo_loss
-from agentq.objectives.rover import TokenStatistics, centred_rewards, rover_loss, token_statistics
+from agentq.objectives.rover import (
+    TokenStatistics,
+    centred_rewards,
+    rover_loss,
+    standardised_rewards,
+    token_statistics,
+)
 
 #: (number of the question, tokens of an answer without its end) -> reward.
 Reward: TypeAlias = Callable[[int, Sequence[int]], float]
@@ -171,7 +177,8 @@ def _iterate(
     )
     names = groups.tolist()
     scores = torch.tensor([reward(q, text) for q, text in zip(names, answers.texts(end), strict=True)])
-    centred = centred_rewards(scores, names, "mean" if settings.method == "rover" else "mean_std")
+    centre = centred_rewards if settings.method == "rover" else standardised_rewards
+    centred = centre(scores, groups)
     with torch.no_grad():
         old = answer_statistics(model, answers, settings.temperature)
     losses: list[float] = []

@@ -51,10 +51,12 @@ def schema_row() -> Row:
         "candidates": [candidate],
         "q": [0.0],
         "head_q": [[0.0]],
+        "support": [0.0],
         "probabilities": [0.0],
         "index": 0,
         "draw": 0.0,
         "selector": "",
+        "selector_options": "{}",
         "reward": 0.0,
         "terminated": False,
         "truncated": False,
@@ -118,10 +120,14 @@ def step_row(episode: str, index: int, trajectory: Trajectory) -> Row:
         "head_q": None
         if decision.head_q is None
         else [_numbers(row, f"head_q.{k}", exact) for k, row in enumerate(decision.head_q)],
+        "support": None if decision.support is None else _numbers(decision.support, "support", exact),
         "probabilities": _numbers(decision.probabilities, "probabilities", exact),
         "index": int(decision.index),
         "draw": None if decision.draw is None else _number(decision.draw, "draw", exact),
         "selector": _text(decision.selector, "selector", exact),
+        "selector_options": None
+        if decision.selector_options is None
+        else _json_text(decision.selector_options, f"{where}: selector_options"),
         "reward": _number(step.reward, "reward", exact),
         "terminated": bool(step.terminated),
         "truncated": bool(step.truncated),
@@ -147,6 +153,9 @@ def read_step(row: Row, previous: Messages) -> Step:
         head_q=None if row["head_q"] is None else _array(row["head_q"]).reshape(-1, len(candidates)),
         selector=row["selector"],
         flags=tuple(row["flags"]),
+        # Logs of AgentQ before these columns lack both.
+        support=None if row.get("support") is None else _array(row["support"]),
+        selector_options=None if row.get("selector_options") is None else json.loads(row["selector_options"]),
     )
     appended = [_read_message(item) for item in row["messages"]]
     return Step(
@@ -209,6 +218,7 @@ def _check_shapes(step: Step, where: str) -> None:
         "q": (decision.q, 1),
         "probabilities": (decision.probabilities, 1),
         "head_q": (decision.head_q, 2),
+        "support": (decision.support, 1),
         "labels": (step.labels, 1),
     }
     for name, (value, dimensions) in shapes.items():

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentq.critics.base import Critic
 
+#: As a critic: the values that are in the log.
+LOGGED = "logged"
 HELP = "score a log again with another critic; agreement and off-policy values of the new choices"
 
 
@@ -17,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("log", type=Path, metavar="LOG", help="folder of a run or of a trajectory log")
     parser.add_argument(
-        "--critic", required=True, help="a folder of a saved critic, a hub name, or module:function"
-    )
+        "--critic", required=True,
+        help=f"a folder of a saved critic, a hub name, module:function, or {LOGGED}: the values of the log",
+    )  # fmt: skip
     parser.add_argument(
         "--selector", metavar="NAME[:key=value,...]",
         help="who chooses by the new values (default: the selector of the log), e.g. softmax:temperature=0.2",
@@ -80,14 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.min_effective, arguments.max_share, arguments.max_uncovered, arguments.max_drift
         ),
     )
-    critic = load_critic(arguments.critic, arguments.device)
+    critic = None if arguments.critic == LOGGED else load_critic(arguments.critic, arguments.device)
     report = rescore(arguments.log, critic, settings, arguments.output)
     print(json.dumps(report.content(), indent=1) if arguments.json else rescore_text(report))
     return 0
 
 
 def load_critic(name: str, device: str = "auto") -> Critic:
-    """A critic from a folder of ``QCritic.save_pretrained``, a hub name, or a function ``module:function``.
+    """A saved critic by its name (``agentq.critics.loading``), or a function ``module:function``.
 
     Raises ``ConfigError`` for a function that does not import or gives no critic, ``CheckpointError`` for a
     folder that is none.
@@ -99,9 +102,9 @@ def load_critic(name: str, device: str = "auto") -> Critic:
 
     factory = "" if Path(name).is_dir() else critic_of(name).factory
     if not factory:
-        from agentq.critics.q_head import QCritic
+        from agentq.critics.loading import load_critic as load_saved
 
-        return QCritic.from_pretrained(name, device=device)
+        return load_saved(name, device=device)
     function = dotted(factory)
     found: Any = function() if callable(function) else function
     if not isinstance(found, Critic):

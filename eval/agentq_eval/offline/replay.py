@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from agentq.critics.base import Scores
 from agentq.errors import EvaluationError, SelectorError
 from agentq.selectors.base import Selector
 from agentq.trajectories.shards import Damage
@@ -25,7 +26,7 @@ from agentq_eval.offline.source import (
 )
 
 #: What can differ; ``values``: the selector refuses to choose from what was logged.
-Part = Literal["index", "probabilities", "draw", "selector", "values"]
+Part = Literal["index", "probabilities", "draw", "selector", "values", "flags"]
 _SHOWN = 20  # mismatches that the text of a report prints
 
 
@@ -33,7 +34,7 @@ _SHOWN = 20  # mismatches that the text of a report prints
 class Replays(Protocol):
     """A selector that chooses with a draw that is handed to it."""
 
-    def replay(self, q: FloatArray, candidates: tuple[Candidate, ...], draw: float | None) -> int:
+    def replay(self, scores: Scores, candidates: tuple[Candidate, ...], draw: float | None) -> int:
         """The index that ``draw`` chooses."""
         ...
 
@@ -72,6 +73,7 @@ class Choice:
     index: int
     probabilities: FloatArray  # (N,)
     draw: float | None  # of the evaluation's own stream; None: nothing is drawn
+    flags: tuple[str, ...] = ()  # the selector's remarks
 
 
 @dataclass(frozen=True)
@@ -209,22 +211,23 @@ class _Tally:
     def _recompute(self, trajectory: Trajectory, number: int, decision: Decision) -> Choice | Unknown:
         if decision.selector == INVALID:
             return invalid_choice(decision)
-        rule = self.book.find(trajectory, decision.selector)
+        rule = self.book.find(trajectory, decision)
         return rule if isinstance(rule, Unknown) else recompute(rule, trajectory, number, decision)
 
 
 def recompute(rule: Rule, trajectory: Trajectory, step: int, decision: Decision) -> Choice | Unknown:
     """The choice of ``rule`` for a logged decision. Raises ``SelectorError`` where it refuses the values."""
     selector: Selector = rule.selector
-    fresh = selector.select(decision.q, decision.candidates, decision_stream(trajectory, step))
+    scores = Scores.of(decision)
+    fresh = selector.select(scores, decision.candidates, decision_stream(trajectory, step))
     index = fresh.index
     if isinstance(selector, Replays):
         if fresh.draw is not None and (decision.draw is None or not 0 <= decision.draw < 1):
             return Unknown(f"{rule.name} draws at random and no draw in [0, 1) was logged")
-        index = selector.replay(decision.q, decision.candidates, decision.draw)
+        index = selector.replay(scores, decision.candidates, decision.draw)
     elif fresh.draw is not None and fresh.draw != decision.draw:
         return Unknown(f"{rule.name} has no method `replay` and its draw is not from (task, seed, step)")
-    return Choice(index, fresh.probabilities, fresh.draw)
+    return Choice(index, fresh.probabilities, fresh.draw, fresh.flags)
 
 
 def invalid_choice(decision: Decision) -> Choice:
@@ -243,3 +246,5 @@ def _differences(decision: Decision, choice: Choice) -> Iterator[tuple[Part, Any
         yield "probabilities", logged.tolist(), now.tolist()
     if choice.draw is None and decision.draw is not None:
         yield "draw", decision.draw, None
+    if not set(choice.flags) <= set(decision.flags):  # a decision may have been flagged by others too
+        yield "flags", list(decision.flags), list(choice.flags)

@@ -9,7 +9,7 @@ from typing import Any
 
 from agentq.critics.base import Critic, Scores
 from agentq.errors import ConfigError, EvaluationError
-from agentq.selectors.registry import load_selector
+from agentq.selectors.registry import load_selector, options_of
 from agentq.trajectories.reader import Episode
 from agentq.trajectories.transitions import NOT_EXECUTED
 from agentq.types import Candidate, Decision, Messages, Step, Trajectory
@@ -81,10 +81,14 @@ class RescoreReport:
 
 
 def rescore(
-    source: str | Path, critic: Critic, settings: RescoreSettings | None = None, output: Path | None = None
+    source: str | Path,
+    critic: Critic | None,
+    settings: RescoreSettings | None = None,
+    output: Path | None = None,
 ) -> RescoreReport:
     """Score the candidates of a run or log with ``critic``, choose again and compare.
 
+    Without a critic the logged values stand (per head and support too) and only the selector is another one.
     Random selectors use the logged draw, else the evaluation's own, so that equal distributions choose the
     same. With ``output`` the rescored log is written there; a second call goes on where the first one
     stopped. Memory: some numbers per decision. Raises ``EvaluationError`` where there is nothing to score,
@@ -142,7 +146,7 @@ def _windows(run: LoggedRun, settings: RescoreSettings) -> Iterator[list[Episode
 class _Chooser:
     """Makes the new decisions of a window of episodes."""
 
-    def __init__(self, run: LoggedRun, critic: Critic, settings: RescoreSettings) -> None:
+    def __init__(self, run: LoggedRun, critic: Critic | None, settings: RescoreSettings) -> None:
         self._critic = critic
         self._settings = settings
         self._book = SelectorBook(run.manifest, settings.logged)
@@ -171,15 +175,19 @@ class _Chooser:
         complete = [trajectory for trajectory in done if trajectory is not None]
         if len(complete) == len(window):
             return complete
-        states = [(step.messages, step.decision.candidates) for e in window for step in e.trajectory.steps]
-        scores = iter(self._scores(states))
+        steps = [step for episode in window for step in episode.trajectory.steps]
+        if self._critic is None:
+            scores = iter([Scores.of(step.decision) for step in steps])
+        else:
+            states = [(step.messages, step.decision.candidates) for step in steps]
+            scores = iter(self._scores(self._critic, states))
         return [self._rescored(episode, scores) for episode in window]
 
-    def _scores(self, states: Sequence[tuple[Messages, Sequence[Candidate]]]) -> list[Scores]:
+    def _scores(self, critic: Critic, states: Sequence[tuple[Messages, Sequence[Candidate]]]) -> list[Scores]:
         size = self._settings.batch_size
         found: list[Scores] = []
         for start in range(0, len(states), size):
-            found += self._critic.score_heads(states[start : start + size])
+            found += critic.score_heads(states[start : start + size])
         if len(found) != len(states):
             raise EvaluationError(
                 f"critic {self._settings.critic!r} gave {len(found)} results for {len(states)} states: "
@@ -207,7 +215,7 @@ class _Chooser:
             return None
         if self._rule is not None:
             return self._rule
-        found = self._book.find(episode.trajectory, decision.selector)
+        found = self._book.find(episode.trajectory, decision)
         if isinstance(found, Unknown):
             raise EvaluationError(
                 f"{episode.id} step {number}: {found.reason}. Name the selector to choose with (--selector)."
@@ -217,16 +225,17 @@ class _Chooser:
 
 def _decide(rule: Rule | None, trajectory: Trajectory, number: int, scores: Scores) -> Decision:
     logged = trajectory.steps[number].decision
-    name, draw = INVALID, None
+    name, draw, flags, options = INVALID, None, (), None
     if rule is None:
         choice = invalid_choice(logged)
         index, probabilities = choice.index, choice.probabilities
     else:
-        fresh = rule.selector.select(scores.q, logged.candidates, decision_stream(trajectory, number))
+        fresh = rule.selector.select(scores, logged.candidates, decision_stream(trajectory, number))
         index, probabilities, name, draw = fresh.index, fresh.probabilities, rule.name, fresh.draw
+        flags, options = fresh.flags, options_of(rule.selector)
         if draw is not None and logged.draw is not None and isinstance(rule.selector, Replays):
             draw = logged.draw
-            index = rule.selector.replay(scores.q, logged.candidates, draw)
+            index = rule.selector.replay(scores, logged.candidates, draw)
     taken = played_decision(trajectory.steps[number]).chosen
     other = executed(logged.candidates[index]) != executed(taken)
     return Decision(
@@ -237,7 +246,9 @@ def _decide(rule: Rule | None, trajectory: Trajectory, number: int, scores: Scor
         draw=draw,
         head_q=scores.head_q,
         selector=name,
-        flags=(COUNTERFACTUAL, NOT_EXECUTED) if other else (COUNTERFACTUAL,),
+        flags=(COUNTERFACTUAL, NOT_EXECUTED, *flags) if other else (COUNTERFACTUAL, *flags),
+        support=scores.support,
+        selector_options=options,
     )
 
 

@@ -35,6 +35,8 @@ def with_decision(step: Step, decision: Decision) -> Step:
         "draw": had.draw,
         "selector": had.selector,
         "flags": list(had.flags),
+        "support": None if had.support is None else had.support.tolist(),
+        "selector_options": None if had.selector_options is None else dict(had.selector_options),
     }
     info = {**step.info, EARLIER: [*step.info.get(EARLIER, []), record]}
     return replace(step, decision=decision, info=info)
@@ -46,7 +48,7 @@ def played_decision(step: Step) -> Decision:
     if not earlier:
         return step.decision
     record = earlier[0]
-    heads = record["head_q"]
+    heads, support = record["head_q"], record.get("support")
     return Decision(
         candidates=step.decision.candidates,
         q=np.array(record["q"], dtype=np.float64),
@@ -56,6 +58,8 @@ def played_decision(step: Step) -> Decision:
         head_q=None if heads is None else np.array(heads, dtype=np.float64),
         selector=record["selector"],
         flags=tuple(record["flags"]),
+        support=None if support is None else np.array(support, dtype=np.float64),
+        selector_options=record.get("selector_options"),
     )
 
 

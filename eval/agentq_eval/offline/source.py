@@ -16,7 +16,7 @@ from agentq.errors import ConfigError, EvaluationError, LogError, SelectorError
 from agentq.selectors.base import Selector
 from agentq.selectors.registry import load_selector
 from agentq.trajectories.reader import TrajectoryReader
-from agentq.types import Trajectory
+from agentq.types import Decision, Trajectory
 from agentq_eval.runs.manifest import FILE, Manifest, PlannedArm, read_manifest
 from agentq_eval.runs.reader import LOG
 
@@ -26,6 +26,8 @@ INVALID = "invalid"
 ORACLE = "oracle"
 #: Key in ``Trajectory.metadata`` of a rescored log; it holds the selector and its options.
 RESCORED = "rescored"
+#: Selectors that took no options in the versions whose logs do not hold options: their defaults are known.
+_ONCE_WITHOUT_OPTIONS = frozenset({"best_of_n"})
 #: The name of all episodes of a log that has no arms.
 NO_ARM = "log"
 
@@ -94,8 +96,9 @@ class Unknown:
 class SelectorBook:
     """The selectors of a log, with the options they had.
 
-    Options come from ``given`` (by selector name), else from a rescored log's metadata, else from the plan of
-    the run. A selector that takes options is never assumed to have had its defaults.
+    Options come from ``given`` (by selector name), else from the decision itself, else (logs of earlier
+    versions) from a rescored log's metadata, else from the plan of the run. A selector that takes options is
+    never assumed to have had its defaults.
     """
 
     def __init__(self, manifest: Manifest | None, given: SelectorOptions | None = None) -> None:
@@ -103,12 +106,13 @@ class SelectorBook:
         self._arms = None if manifest is None else {arm.key: arm for arm in manifest.arms}
         self._made: dict[str, Rule | Unknown] = {}
 
-    def find(self, trajectory: Trajectory, name: str) -> Rule | Unknown:
-        """The selector called ``name`` as it was in this episode."""
+    def find(self, trajectory: Trajectory, decision: Decision) -> Rule | Unknown:
+        """The selector of a decision as it was in this episode."""
+        name, logged = decision.selector, decision.selector_options
         about = cast(Mapping[str, Any], trajectory.metadata.get(RESCORED, {}))
-        key = json.dumps([name, arm_of(trajectory), about], sort_keys=True, default=str)
+        key = json.dumps([name, arm_of(trajectory), about, logged], sort_keys=True, default=str)
         if key not in self._made:
-            self._made[key] = self._make(arm_of(trajectory), name, about)
+            self._made[key] = self._make(arm_of(trajectory), name, about, logged)
         return self._made[key]
 
     def planned(self, trajectory: Trajectory) -> str | None:
@@ -116,33 +120,43 @@ class SelectorBook:
         arm = (self._arms or {}).get(arm_of(trajectory))
         return arm.selector or None if arm is not None and RESCORED not in trajectory.metadata else None
 
-    def _make(self, arm: str, name: str, about: Mapping[str, Any]) -> Rule | Unknown:
+    def _make(
+        self, arm: str, name: str, about: Mapping[str, Any], logged: Mapping[str, Any] | None
+    ) -> Rule | Unknown:
         if not name:
             return Unknown("the log names no selector")
         inner = "best_of_n" if name == ORACLE else name
-        options = self._options(arm, name, about)
+        options = self._options(arm, name, about, logged)
         if isinstance(options, Unknown):
             return options
         try:
             selector = load_selector(inner, **options or {})
         except (ConfigError, SelectorError) as error:
             return Unknown(f"selector {name!r} cannot be made with options {dict(options or {})}: {error}")
-        if options is None and any(field.init for field in dataclasses.fields(cast(Any, selector))):
+        if options is None and inner not in _ONCE_WITHOUT_OPTIONS and _takes_options(selector):
             return Unknown(
                 f"selector {name!r} takes options and the log does not hold them; give them, "
                 f"e.g. selectors={{{name!r}: {{...}}}}, or {{}} for its defaults"
             )
         return Rule(inner, dict(options or {}), selector)
 
-    def _options(self, arm: str, name: str, about: Mapping[str, Any]) -> Mapping[str, Any] | Unknown | None:
+    def _options(
+        self, arm: str, name: str, about: Mapping[str, Any], logged: Mapping[str, Any] | None
+    ) -> Mapping[str, Any] | Unknown | None:
         if name in self._given:
             return self._given[name]
+        found: PlannedArm | None = (self._arms or {}).get(arm)
+        if self._arms is not None and not about and found is None:
+            return Unknown(f"arm {arm!r} is not in the plan of the run")
+        if logged is not None:
+            return logged
         if about.get("selector") == name:
             return cast(Mapping[str, Any], about["options"])
-        if self._arms is None or about:
-            return None
-        found: PlannedArm | None = self._arms.get(arm)
-        if found is None:
-            return Unknown(f"arm {arm!r} is not in the plan of the run")
         # An agent of one's own chooses by what it likes: its selector is not in the plan.
-        return found.options.get("selector", {}) if found.selector else None
+        if about or found is None or not found.selector:
+            return None
+        return cast(Mapping[str, Any], found.options.get("selector", {}))
+
+
+def _takes_options(selector: Selector) -> bool:
+    return any(field.init for field in dataclasses.fields(cast(Any, selector)))

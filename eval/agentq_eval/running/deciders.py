@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from agentq.agent import Agent
+from agentq.critics.base import Scores
 from agentq.policies.base import Policy
 from agentq.selectors.base import Selector
+from agentq.selectors.registry import options_of
 from agentq.types import Decision, FloatArray, Message
 
 
@@ -73,7 +75,7 @@ class OracleDecider:
                 certain = np.eye(1, len(candidates))[0]
                 decisions.append(Decision(tuple(candidates), q, certain, 0, selector="invalid"))
                 continue
-            selection = self.selector.select(q, candidates, np.random.default_rng([view.seed, 1]))
+            selection = self.selector.select(Scores(q), candidates, np.random.default_rng([view.seed, 1]))
             decisions.append(
                 Decision(
                     candidates=tuple(candidates),
@@ -82,6 +84,8 @@ class OracleDecider:
                     index=selection.index,
                     draw=selection.draw,
                     selector="oracle",
+                    flags=selection.flags,
+                    selector_options=options_of(self.selector),
                 )
             )
         return decisions

@@ -11,7 +11,6 @@ from torch import Tensor
 from agentq.errors import TrainingError
 from agentq.objectives.chunking import (
     ChunkingSettings,
-    best_candidate,
     chunk_critic_loss,
     chunk_starts,
     chunk_target,
@@ -116,7 +115,3 @@ def test_ablations_drop_the_chunk_critic() -> None:
         distillation_loss(q, q, one, kappa=1.0)
     with pytest.raises(TrainingError, match="regression 'median' is unknown"):
         distillation_loss(q, q, one, how="median")  # type: ignore[arg-type]
-
-
-def test_the_first_of_equal_candidates_is_best() -> None:
-    assert best_candidate(torch.tensor([[1.0, 2.0, 2.0], [0.0, 1.0, 1.0]])) == 1

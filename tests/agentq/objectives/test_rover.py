@@ -13,7 +13,6 @@ from agentq.objectives.rover import (
     TokenStatistics,
     back_up,
     candidate_td_loss,
-    centred_rewards,
     largest_temperature,
     posterior_mean,
     rover_loss,
@@ -82,12 +81,6 @@ def test_no_gradient_through_the_target(batch: tuple[Tensor, Tensor, Tensor, Ten
     assert float(result.next_q.abs().max()) > 0
 
 
-def test_centring_leaves_a_group_of_one_alone() -> None:
-    scores = torch.tensor([1.0, 0.0, 1.0, 1.0])
-    assert centred_rewards(scores, "aabc").tolist() == [0.5, -0.5, 1.0, 1.0]
-    assert centred_rewards(scores, "aabc", "mean_std")[2:].tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
-
-
 def _values(backup: str) -> Tensor:
     """Fixed point on a chain of two states: h0 with 2 candidates, h1 with 4 of which one wins. (2,) values of h0."""
     q0, q1 = torch.zeros(1, 2, dtype=torch.float64), torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
@@ -132,8 +125,10 @@ def test_logit_heads_learn_probabilities() -> None:
 
 def test_refusals() -> None:
     q, zero = torch.zeros(1, 2, 3), torch.zeros(2)
-    with pytest.raises(TrainingError, match="no valid candidate"):
+    with pytest.raises(TrainingError, match="transition 0 goes on in a state without candidates"):
         candidate_td_loss(torch.zeros(1, 2), q, torch.zeros(2, 3), zero, zero)
+    with pytest.raises(TrainingError, match="no valid candidate"):
+        back_up(q, torch.zeros(1, 2, 3))
     with pytest.raises(TrainingError, match="needs policy="):
         back_up(q, torch.ones(1, 2, 3), "expected")
     with pytest.raises(TrainingError, match="no probability"):
@@ -147,8 +142,6 @@ def test_refusals() -> None:
     statistics = TokenStatistics(torch.zeros(1, 2), torch.zeros(1, 2))
     with pytest.raises(TrainingError, match="no token of the batch"):
         rover_loss(statistics, statistics, torch.zeros(1, 2), torch.zeros(1))
-    with pytest.raises(TrainingError, match="centring 'median' is unknown"):
-        centred_rewards(torch.zeros(2), "ab", "median")  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match="more successes than rollouts"):
         posterior_mean(torch.tensor([3.0]), torch.tensor([2.0]))
     with pytest.raises(TrainingError, match="below that of choosing uniformly"):

@@ -13,30 +13,54 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from agentq.critics.base import Scores
 from agentq.errors import ConfigError, SelectorError
-from agentq.selectors import load_selector, registry, selector_names
+from agentq.selectors import load_selector, options_of, registry, selector_names
 from agentq.selectors.base import Selector
 from agentq.selectors.best_of_n import BestOfN
+from agentq.selectors.bounds import aggregated
 from agentq.selectors.drawing import index_of_draw
+from agentq.selectors.epsilon_greedy import EpsilonGreedy
+from agentq.selectors.fallback import Fallback
 from agentq.selectors.first import First
 from agentq.selectors.likeliest import Likeliest
 from agentq.selectors.majority import MajorityVote
+from agentq.selectors.pessimistic import Pessimistic
+from agentq.selectors.reference import Reference
 from agentq.selectors.sample import OneSample
 from agentq.selectors.softmax import Softmax
+from agentq.selectors.ucb import UpperConfidenceBound
 from agentq.types import Candidate
 
 INF = math.inf
+#: Every selector that the registry finds, with its defaults, and more settings of those that have some.
 ALL: list[Any] = [
-    BestOfN(),
-    First(),
-    Likeliest(),
+    *(load_selector(name) for name in selector_names()),
+    *(
+        BestOfN(ties, bound)
+        for ties in ("first", "random")
+        for bound in ("min", "mean", "mean_std", "soft_low")
+    ),
     Likeliest(per_token=True),
-    MajorityVote(),
-    OneSample(),
-    Softmax(),
     Softmax(temperature=1e-3),
     Softmax(temperature=3.0, scale="std"),
     Softmax(temperature=0.5, scale="max"),
+    *(Reference(prior=prior) for prior in ("uniform", "logprob", "logprob_norm")),
+    Reference(eta=2.0, scale="std", weight=0.5, bound="min"),
+    Reference(choose="argmax", prior="logprob", scale="max"),
+    EpsilonGreedy(1.0, "samples"),
+    UpperConfidenceBound(discount="samples"),
+    Pessimistic(far="penalise", bound="soft_low"),
+    Pessimistic(threshold=None),
+    Fallback("likeliest", margin=0.5),
+    Fallback("majority", bound="none", baseline_bound="none"),
+]
+#: Those whose distribution may not depend on the order of the candidates.
+ORDERLESS = [
+    selector
+    for selector in ALL
+    if isinstance(selector, Softmax | OneSample)
+    or getattr(selector, "ties", getattr(selector, "choose", "")) in ("random", "sample")
 ]
 
 
@@ -51,9 +75,16 @@ def candidates(
     ]
 
 
+def scored(q: Sequence[float], spread: float = 0.1, support: Sequence[float] | None = None) -> Scores:
+    """Two heads around q and, unless given, support of 0."""
+    values = np.array(q, dtype=np.float64)
+    far = np.where(np.isneginf(values), INF, 0.0) if support is None else np.array(support, dtype=np.float64)
+    return Scores(values, np.stack([values - spread, values + spread]), support=far)
+
+
 def choose(selector: Any, q: Sequence[float], cands: Sequence[Candidate] | None = None, seed: int = 0) -> Any:
     cands = candidates(len(q)) if cands is None else cands
-    return selector.select(np.array(q, dtype=np.float64), cands, np.random.default_rng(seed))
+    return selector.select(scored(q), cands, np.random.default_rng(seed))
 
 
 values = st.lists(
@@ -61,29 +92,106 @@ values = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(q=values, seed=st.integers(0, 2**32 - 1), data=st.data())
+@st.composite
+def states(draw: st.DrawFn) -> tuple[Scores, list[Candidate]]:
+    """Scores of up to nine candidates, of which at least one is usable, K = 1 to 4 heads, and the candidates."""
+    q = np.array(draw(values))
+    assume(np.isfinite(q).any())
+    n = len(q)
+
+    def row(strategy: st.SearchStrategy[Any]) -> list[Any]:
+        return draw(st.lists(strategy, min_size=n, max_size=n))
+
+    heads = np.array([row(st.floats(-1e6, 1e6)) for _ in range(draw(st.integers(2, 4)))])
+    support = np.where(np.isfinite(q), row(st.floats(0, 5)), INF)
+    made = candidates(n, row(st.integers(1, 5)), row(st.floats(-50, 0)))
+    return Scores(q, np.where(np.isfinite(q), heads, -INF), support=support), made
+
+
+@settings(max_examples=40, deadline=None)
+@given(state=states(), seed=st.integers(0, 2**32 - 1))
 @pytest.mark.parametrize("selector", ALL, ids=repr)
-def test_promises_of_every_selector(selector: Any, q: list[float], seed: int, data: st.DataObject) -> None:
-    assume(any(np.isfinite(q)))
-    counts = data.draw(st.lists(st.integers(1, 5), min_size=len(q), max_size=len(q)))
-    cands = candidates(len(q), counts)
-    selection = choose(selector, q, cands, seed)
+def test_promises_of_every_selector(selector: Any, state: tuple[Scores, list[Candidate]], seed: int) -> None:
+    scores, cands = state
+    selection = selector.select(scores, cands, np.random.default_rng(seed))
     p = selection.probabilities
-    assert p.shape == (len(q),)
+    assert p.shape == scores.q.shape
     assert p.sum() == pytest.approx(1.0, abs=1e-12)
     assert (p >= 0).all()
-    assert (p[np.isneginf(q)] == 0).all()
+    assert (p[np.isneginf(scores.q)] == 0).all()
     assert p[selection.index] > 0
-    assert selector.replay(np.array(q), cands, selection.draw) == selection.index
+    assert (selection.draw is not None) == selector.draws
+    assert selector.replay(scores, cands, selection.draw) == selection.index
+    assert selector.probabilities(scores, cands).tobytes() == p.tobytes()
+    again = selector.select(scores, cands, np.random.default_rng(seed))
+    assert (again.index, again.draw, again.flags) == (selection.index, selection.draw, selection.flags)
+    assert again.probabilities.tobytes() == p.tobytes()
     assert isinstance(selector, Selector)
+    assert load_selector(selector.name, **options_of(selector) or {}) == selector
+
+
+@settings(max_examples=40, deadline=None)
+@given(state=states(), order=st.randoms(use_true_random=False))
+@pytest.mark.parametrize("selector", ORDERLESS, ids=repr)
+def test_distributions_do_not_depend_on_the_order(
+    selector: Any, state: tuple[Scores, list[Candidate]], order: Any
+) -> None:
+    scores, cands = state
+    permutation = list(range(len(cands)))
+    order.shuffle(permutation)
+    assert scores.head_q is not None
+    moved = Scores(scores.q[permutation], scores.head_q[:, permutation])
+    np.testing.assert_allclose(
+        selector.probabilities(moved, [cands[i] for i in permutation]),
+        selector.probabilities(scores, cands)[permutation],
+        atol=1e-9,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(state=states(), order=st.randoms(use_true_random=False))
+@pytest.mark.parametrize("selector", [s for s in ALL if not s.draws], ids=repr)
+def test_certain_choices_follow_the_candidate_where_values_differ(
+    selector: Any, state: tuple[Scores, list[Candidate]], order: Any
+) -> None:
+    scores, cands = state
+    assert scores.head_q is not None
+    assert scores.support is not None
+    if getattr(selector, "baseline", selector.name) == "first":
+        return  # the first is the first of an order
+    usable = np.flatnonzero(np.isfinite(scores.q))
+    logprobs = [c.logprob for c in cands]
+    keys = [
+        scores.q[usable],
+        scores.support[usable],
+        [logprobs[i] for i in usable],
+        *scores.head_q[:, usable],
+    ]
+    assume(all(len(set(np.round(key, 6).tolist())) == len(usable) for key in keys))
+    permutation = list(range(len(cands)))
+    order.shuffle(permutation)
+    moved = Scores(scores.q[permutation], scores.head_q[:, permutation], (), scores.support[permutation])
+    before = int(np.argmax(selector.probabilities(scores, cands)))
+    after = int(np.argmax(selector.probabilities(moved, [cands[i] for i in permutation])))
+    assume(_distinct(selector, scores))
+    assert permutation[after] == before
+
+
+def _distinct(selector: Any, scores: Scores) -> bool:
+    """Whether no two candidates have the same bound: then there is no first of equals."""
+    assert scores.head_q is not None
+    usable = np.isfinite(scores.q)
+    bounds = [
+        aggregated(scores.head_q[:, usable], how, 1.0) for how in ("min", "mean", "mean_std", "soft_low")
+    ]
+    return all(len(set(np.round(bound, 3).tolist())) == int(usable.sum()) for bound in bounds)
 
 
 @settings(max_examples=60, deadline=None)
 @given(q=st.lists(st.integers(-8, 8), min_size=1, max_size=6), shift=st.integers(-64, 64))
 def test_best_and_softmax_ignore_a_constant(q: list[int], shift: int) -> None:
     # Integers: the shift is exact, so that ties stay ties.
-    here, there = np.array(q, dtype=float), np.array(q, dtype=float) + shift
+    here, there = Scores(np.array(q, dtype=float)), Scores(np.array(q, dtype=float) + shift)
     cands = candidates(len(q))
     assert BestOfN().replay(here, cands, None) == BestOfN().replay(there, cands, None)
     for selector in (Softmax(1.0), Softmax(1.0, scale="std")):
@@ -100,20 +208,10 @@ def test_scaled_softmax_ignores_the_unit(scale: Any, q: list[float], factor: flo
     cands = candidates(len(q))
     selector = Softmax(1.0, scale=scale)
     np.testing.assert_allclose(
-        selector.probabilities(here, cands),
-        selector.probabilities(np.array(factor * here, dtype=np.float64), cands),
+        selector.probabilities(Scores(here), cands),
+        selector.probabilities(Scores(factor * here), cands),
         atol=1e-9,
     )
-
-
-@settings(max_examples=60, deadline=None)
-@given(q=st.lists(st.floats(-5, 5), min_size=1, max_size=6), order=st.randoms(use_true_random=False))
-def test_softmax_does_not_depend_on_order(q: list[float], order: Any) -> None:
-    permutation = list(range(len(q)))
-    order.shuffle(permutation)
-    p = Softmax(0.5).probabilities(np.array(q), candidates(len(q)))
-    shuffled = Softmax(0.5).probabilities(np.array(q)[permutation], candidates(len(q)))
-    np.testing.assert_allclose(shuffled, p[permutation], atol=1e-12)
 
 
 @pytest.mark.parametrize("selector", ALL, ids=repr)
@@ -176,10 +274,10 @@ def test_softmax_refuses_the_scale() -> None:
 
 @pytest.mark.parametrize("selector", [Softmax(1.0), OneSample()], ids=repr)
 def test_draws_follow_the_probabilities(selector: Any) -> None:
-    q, cands = np.array([0.0, 1.0, -INF, 2.0]), candidates(4, [1, 2, 4, 3])
+    scores, cands = Scores(np.array([0.0, 1.0, -INF, 2.0])), candidates(4, [1, 2, 4, 3])
     rng = np.random.default_rng(1)
-    drawn = np.bincount([selector.select(q, cands, rng).index for _ in range(20_000)], minlength=4)
-    np.testing.assert_allclose(drawn / 20_000, selector.probabilities(q, cands), atol=0.015)
+    drawn = np.bincount([selector.select(scores, cands, rng).index for _ in range(20_000)], minlength=4)
+    np.testing.assert_allclose(drawn / 20_000, selector.probabilities(scores, cands), atol=0.015)
 
 
 def test_majority_counts_actions_not_texts() -> None:
@@ -229,11 +327,23 @@ def test_draw_edges() -> None:
 
 def test_replay_without_the_draw_is_refused() -> None:
     with pytest.raises(SelectorError, match="no draw was logged"):
-        Softmax().replay(np.zeros(2), candidates(2), None)
+        Softmax().replay(Scores(np.zeros(2)), candidates(2), None)
 
 
 def test_selectors_by_name() -> None:
-    assert set(selector_names()) >= {"best_of_n", "first", "likeliest", "majority", "sample", "softmax"}
+    assert set(selector_names()) == {
+        "best_of_n",
+        "epsilon_greedy",
+        "fallback",
+        "first",
+        "likeliest",
+        "majority",
+        "pessimistic",
+        "reference",
+        "sample",
+        "softmax",
+        "ucb",
+    }
     for name in selector_names():
         assert load_selector(name).name == name
     assert load_selector("softmax", temperature=0.2) == Softmax(0.2)
@@ -244,7 +354,7 @@ def test_misspelt_names_and_options() -> None:
         load_selector("softmx")
     with pytest.raises(ConfigError, match="Did you mean 'temperature'"):
         load_selector("softmax", temprature=1.0)
-    for machinery in ("base", "registry", "drawing", "__init__"):
+    for machinery in ("base", "bounds", "drawing", "priors", "registry", "__init__"):
         with pytest.raises(ConfigError, match="unknown"):
             load_selector(machinery)
 

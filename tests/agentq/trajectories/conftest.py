@@ -30,6 +30,8 @@ def make_trajectory(seed: int, steps: int = 2, text: str = "page") -> Trajectory
             np.array([[0.1, -np.inf], [0.3, -np.inf]]),
             "best_of_n",
             ("greedy",),
+            np.array([0.25, np.inf]),
+            {"bound": "min"},
         )
         labels = np.array([0.5, np.nan]) if index == 0 else None
         made.append(

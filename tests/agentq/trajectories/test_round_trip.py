@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentq.errors import LogError
 from agentq.trajectories import TrajectoryReader, TrajectoryWriter
-from agentq.trajectories.schema import end_row, episode_row, read_episode, step_row
+from agentq.trajectories.schema import end_row, episode_row, read_episode, read_step, step_row
 from agentq.trajectories.shards import decode_block, encode_block
 from agentq.types import Candidate, Decision, Step, Trajectory
 
@@ -50,7 +51,7 @@ def steps(draw: st.DrawFn, state: tuple[Any, ...]) -> Step:
         return st.lists(numbers, min_size=n, max_size=n)
 
     heads = draw(st.none() | st.lists(row(), min_size=0, max_size=3))
-    labels = draw(st.none() | row())
+    labels, support = draw(st.none() | row()), draw(st.none() | row())
     decision = Decision(
         tuple(draw(candidates()) for _ in range(n)),
         np.array(draw(row())),
@@ -60,6 +61,8 @@ def steps(draw: st.DrawFn, state: tuple[Any, ...]) -> Step:
         None if heads is None else np.array(heads, dtype=np.float64).reshape(-1, n),
         draw(texts),
         tuple(draw(st.lists(texts, max_size=2))),
+        None if support is None else np.array(support),
+        draw(st.none() | st.dictionaries(texts, plain, max_size=2)),
     )
     return Step(
         state,
@@ -156,3 +159,14 @@ def test_no_log_and_unknown_episode_are_named(tmp_path: Path, trajectory: Build)
         writer.write(trajectory(0))
     with pytest.raises(LogError, match="'7' is not among the 1 complete episodes"):
         TrajectoryReader(tmp_path)["7"]
+
+
+def test_rows_without_the_newer_columns_are_read(trajectory: Build) -> None:
+    made = trajectory(1)
+    row = step_row("a", 0, made)
+    assert row["support"] == [0.25, None]
+    del row["support"], row["selector_options"]
+    exact = {path: value for path, value in json.loads(row["exact"]).items() if "support" not in path}
+    decision = read_step({**row, "exact": json.dumps(exact)}, ()).decision
+    assert (decision.support, decision.selector_options) == (None, None)
+    assert decision.q.tolist() == made.steps[0].decision.q.tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,17 @@ def play(
     episodes = [Episode(str(task), seed) for task in range(tasks) for seed in range(seeds)]
     about = {"arm": arm, "n": n, "outcome": "finished"} if arm else {}
     return list(run_episodes(Chain, episodes, AgentDecider(agent), metadata=about))
+
+
+def older(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
+    """As logs before the column ``selector_options`` have it."""
+    return [
+        replace(
+            t,
+            steps=tuple(replace(s, decision=replace(s.decision, selector_options=None)) for s in t.steps),
+        )
+        for t in trajectories
+    ]
 
 
 def write_log(folder: Path, trajectories: Sequence[Trajectory]) -> Path:

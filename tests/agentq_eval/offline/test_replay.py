@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agentq.critics.base import Scores
 from agentq.errors import EvaluationError
 from agentq.selectors.base import Selection
 from agentq.trajectories import TrajectoryReader
@@ -16,7 +17,7 @@ from agentq.types import Decision, Trajectory
 from agentq_eval.offline.replay import Mismatch, recompute, replay
 from agentq_eval.offline.source import Rule, decision_stream
 from agentq_eval.runs.manifest import FILE
-from tests.agentq_eval.offline.chain_logs import Table, play, write_log
+from tests.agentq_eval.offline.chain_logs import Table, older, play, write_log
 
 
 def changed(trajectory: Trajectory, step: int, change: Callable[[Decision], Decision]) -> Trajectory:
@@ -47,7 +48,7 @@ def test_softmax_is_bit_identical_for_any_number_of_candidates(tmp_path: Path, n
 
 
 @pytest.mark.parametrize("name", ["first", "majority", "sample", "best_of_n"])
-def test_selectors_without_options_need_no_plan(tmp_path: Path, name: str) -> None:
+def test_logs_need_no_plan(tmp_path: Path, name: str) -> None:
     report = replay(write_log(tmp_path, play(name, critic=Table())))
     assert report.identical
     assert set(report.selectors) <= {name, "invalid"}
@@ -146,8 +147,18 @@ def test_another_selector_than_the_planned_one_is_a_mismatch(run: Path) -> None:
     }
 
 
+def test_a_log_alone_holds_the_options_of_its_selectors(tmp_path: Path) -> None:
+    played = play("softmax", critic=Table(), temperature=0.11, scale="std")
+    assert replay(write_log(tmp_path, played)).identical
+    assert not replay(tmp_path, {"softmax": {"temperature": 0.12, "scale": "std"}}).identical
+
+
+def test_older_logs_of_best_of_n_replay(tmp_path: Path) -> None:
+    assert replay(write_log(tmp_path, older(play("best_of_n", critic=Table())))).identical
+
+
 def test_options_that_are_nowhere_are_never_assumed(tmp_path: Path) -> None:
-    log = write_log(tmp_path, play("softmax", critic=Table()))
+    log = write_log(tmp_path, older(play("softmax", critic=Table())))
     report = replay(log)
     assert not report.identical
     assert report.same + report.not_replayable[0].decisions == report.decisions
@@ -192,17 +203,16 @@ class Coin:
 
     name = "coin"
 
-    def select(self, q: np.ndarray, candidates: object, rng: np.random.Generator) -> Selection:
-        draw = float(rng.random())
-        even = np.full(len(q), 1 / len(q))
-        return Selection(even, min(int(draw * len(q)), len(q) - 1), draw)
+    def select(self, scores: Scores, candidates: object, rng: np.random.Generator) -> Selection:
+        draw, n = float(rng.random()), len(scores.q)
+        return Selection(np.full(n, 1 / n), min(int(draw * n), n - 1), draw)
 
 
 def test_a_selector_without_replay_is_checked_with_the_stream_of_the_evaluation() -> None:
     trajectory = play("first", 1)[0]
     rule = Rule("coin", {}, Coin())
     decision = trajectory.steps[0].decision
-    expected = Coin().select(decision.q, decision.candidates, decision_stream(trajectory, 0))
+    expected = Coin().select(Scores.of(decision), decision.candidates, decision_stream(trajectory, 0))
     logged = replace(decision, draw=expected.draw, index=expected.index)
     found = recompute(rule, trajectory, 0, logged)
     assert not hasattr(found, "reason")

@@ -19,7 +19,7 @@ from agentq_eval.commands.rescore import run as run_command
 from agentq_eval.offline.replay import replay
 from agentq_eval.offline.rescore import RescoreSettings, rescore
 from agentq_eval.offline.rescored_log import EARLIER, REPORT, SETTINGS, played_decision
-from tests.agentq_eval.offline.chain_logs import Table, play, write_log
+from tests.agentq_eval.offline.chain_logs import Table, older, play, write_log
 
 HERE = "tests.agentq_eval.offline.test_rescore"
 BEST = RescoreSettings("table", "best_of_n")
@@ -251,7 +251,7 @@ def test_what_cannot_be_scored_is_an_error(run: Path, tmp_path: Path) -> None:
         RescoreSettings(batch_size=0)
     with pytest.raises(ConfigError, match=r"selector 'softmax' has no option 'heat'"):
         rescore(run, Table(), RescoreSettings(selector="softmax", options={"heat": 1}))
-    log = write_log(tmp_path / "soft", play("softmax", 2, critic=Table()))
+    log = write_log(tmp_path / "soft", older(play("softmax", 2, critic=Table())))
     with pytest.raises(EvaluationError, match=r"0#0 step 0: .*options.*--selector"):
         rescore(log, Table(), RescoreSettings())
 
@@ -296,7 +296,7 @@ def test_the_command_refuses_aloud(run: Path, capsys: pytest.CaptureFixture[str]
 def test_options_of_a_bare_log_come_from_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log = write_log(tmp_path, play("softmax", 5, critic=Table(), temperature=0.3))
+    log = write_log(tmp_path, older(play("softmax", 5, critic=Table(), temperature=0.3)))
     words = [str(log), "--critic", f"{HERE}:upside_down"]
     with pytest.raises(EvaluationError, match="--selector"):
         command(*words)

@@ -160,3 +160,29 @@ def test_suite_with_selector_keeps_bases(own: Path) -> None:
         ("vote", False),
         ("majority", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "options"),
+    [
+        ("best_of_n:bound=mean_std,pessimism=0.5", "best_of_n", {"bound": "mean_std", "pessimism": 0.5}),
+        ("reference:eta=2,prior=logprob_norm", "reference", {"eta": 2, "prior": "logprob_norm"}),
+        (
+            "pessimistic:threshold=null,bound=soft_low",
+            "pessimistic",
+            {"threshold": None, "bound": "soft_low"},
+        ),
+        ("fallback:baseline=majority,margin=0.1", "fallback", {"baseline": "majority", "margin": 0.1}),
+        ("epsilon_greedy:epsilon=0.2", "epsilon_greedy", {"epsilon": 0.2}),
+        ("ucb:discount=samples", "ucb", {"discount": "samples"}),
+    ],
+)
+def test_every_selector_is_an_arm_by_name(own: Path, text: str, name: str, options: dict[str, Any]) -> None:
+    suite = command.adapted(parsed("webshop-embedded", f"--selector={text}"))
+    assert (suite.arms[-1].selector, suite.arms[-1].options) == (name, options)
+    own.write_text(OWN + f"  - {{name: new, selector: {name}, options: {json.dumps(options)}, n: [4]}}\n")
+    arm = load_suite(own).arms[-1]
+    assert (arm.selector, arm.options) == (name, options)
+    own.write_text(OWN + f"  - {{name: new, selector: {name}, options: {{colour: red}}, n: [4]}}\n")
+    with pytest.raises(ConfigError, match=f"selector '{name}' has no option 'colour'"):
+        load_suite(own)

@@ -1,0 +1,1 @@
+"""Critics as models that a server computes, one file per format."""
