@@ -1,12 +1,10 @@
-"""ROVER: centred rewards, uniform-candidate values on trees, and the softmax selector on them.
-
-The token-level loss of ROVER trains a policy and is not built; its rows fail and say so.
-"""
+"""ROVER: the token-level loss, centred rewards, values on trees (in floats and exactly), the softmax selector."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -14,14 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from agentq.critics.base import Scores
+from agentq.objectives import candidate_trees as trees
 from agentq.objectives.rover import (
     Backup,
     balanced_rewards,
     candidate_backup,
     centred_rewards,
+    rover_loss,
     standardised_rewards,
+    token_statistics,
 )
 from agentq.selectors.best_of_n import BestOfN
 from agentq.selectors.softmax import Softmax
@@ -117,6 +119,32 @@ def _tabular(row: Any, data: Path) -> list[str]:
         wanted: Mapping[str, float] = row.get(name) or {}
         found = {rho: function(root, float(rho)) for rho in wanted}
         lines += compare(found, wanted, absolute=1e-9, path=name)
+    return lines + _exact(row)
+
+
+def exact_tree(content: Mapping[str, Any]) -> trees.Tree:
+    return [exact_tree(child) for child in content["a"]] if "a" in content else Fraction(content["r"])
+
+
+def _exact(row: Any) -> list[str]:
+    """The same in rational numbers."""
+    tree = exact_tree(row["tree"])
+    states = [
+        {
+            "path": list(state.path),
+            "q_uniform": [float(value) for value in state.uniform],
+            "q_uniform_exact": [str(value) for value in state.uniform],
+            "q_star": [float(value) for value in state.best],
+            "greedy_uniform": list(state.greedy),
+            "optimal": list(state.optimal),
+        }
+        for state in trees.states(tree)
+    ]
+    lines = compare(states, row["states"], absolute=1e-12, path="exact")
+    bounds: Mapping[str, float] = row.get("theorem_bound") or {}
+    for function, wanted in ((trees.softmax_value, row["softmax_value"]), (trees.softmax_bound, bounds)):
+        found = {rho: function(tree, float(rho)) for rho in wanted}
+        lines += compare(found, wanted, absolute=1e-9, path=f"exact {function.__name__}")
     return lines
 
 
@@ -150,13 +178,40 @@ def _centred(row: Any, data: Path) -> list[str]:
     return compare(got, {name: row[name] for name in got}, absolute=1e-5)
 
 
-def _loss(row: Any, data: Path) -> list[str]:
-    return ["not built: the token-level loss, which trains a policy"]
+def _tensor(values: Any) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def _rover_loss(row: Any, data: Path) -> list[str]:
+    logits, old_logits = _tensor(row["logits"]).requires_grad_(), _tensor(row["old_logits"])
+    tokens = torch.tensor(row["tokens"])
+    new, old = (token_statistics(values, tokens, row["temperature"]) for values in (logits, old_logits))
+    got = rover_loss(
+        new,
+        old,
+        torch.tensor(row["mask"]),
+        _tensor(row["centred_reward"]),
+        rho=row["rover_t"],
+        beta=row["next_q_scale_factor"],
+    )
+    got.loss.backward()
+    results = {
+        "log_prob": new.log_prob.detach(),
+        "old_log_prob": old.log_prob,
+        "mean_logsoftmax": new.mean_log_softmax.detach(),
+        "old_mean_logsoftmax": old.mean_log_softmax,
+        "q_values": got.q.detach(),
+        "next_q": got.next_q,
+        "target": got.target,
+        "loss": got.loss.item(),
+        "grad_logits": logits.grad,
+    }
+    return compare(results, {name: row[name] for name in results}, absolute=1e-5)
 
 
 CHECKS = {
     "centred_reward": each_row(_centred),
     "didactic_4x4x4": each_row(_didactic),
-    "rover_loss": each_row(_loss),
+    "rover_loss": each_row(_rover_loss),
     "tabular_tree": each_row(_tabular),
 }

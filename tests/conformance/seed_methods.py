@@ -1,6 +1,6 @@
 """Losses, formulas and choices of the seed methods that are built.
 
-IQL, ICVF (V-PTR), counterfactual CQL, Symphony and PRDC whole; of DQC and EXPO the choice among candidates, of the
+IQL, ICVF (V-PTR), counterfactual CQL, Symphony, PRDC and DQC whole; of EXPO the choice among candidates, of the
 planning file the reference-policy choice. Rows of other functions fail and say that they are not built.
 """
 
@@ -19,6 +19,13 @@ from agentq.critics.base import Scores
 from agentq.critics.support import nearest, prdc_keys
 from agentq.objectives.aggregation import aggregate
 from agentq.objectives.cfcql import cfcql_loss
+from agentq.objectives.chunking import (
+    chunk_critic_loss,
+    chunk_starts,
+    distillation_loss,
+    goal_chunks,
+    implicit_value_loss,
+)
 from agentq.objectives.icvf import icvf_loss
 from agentq.objectives.iql import awr_policy_loss, awr_weights, expectile_loss
 from agentq.objectives.prdc import prdc_loss
@@ -150,6 +157,59 @@ _verify_symphony = _row_check(
 )
 
 
+def _chunk_critic(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    q = _tensor(inputs["chunk_q_logits"]).requires_grad_()
+    loss = chunk_critic_loss(
+        q,
+        _tensor(inputs["value_logit_next"]),
+        _tensor(inputs["reward"]),
+        _tensor(inputs["mask"]),
+        _tensor(inputs["horizon"]),
+        inputs["discount"],
+    ).mean()
+    loss.backward()
+    return {"loss": loss.item(), "grad_chunk_q_logits": q.grad}
+
+
+def _action_critic(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    q = _tensor(inputs["action_q_logits"]).requires_grad_()
+    v = _tensor(inputs["value_logit"]).requires_grad_()
+    valid = _tensor(inputs["valid"])
+    critic = distillation_loss(
+        q, _tensor(inputs["chunk_q_logits"]), valid, inputs["kappa_d"], inputs["distill_method"]
+    ).mean()
+    value = implicit_value_loss(
+        v,
+        _tensor(inputs["target_action_q_logits"]),
+        valid,
+        inputs["kappa_b"],
+        inputs["implicit_backup_type"],
+        inputs["q_agg"],
+    )
+    (critic + value).backward()
+    return {
+        "total": (critic + value).item(),
+        "critic_loss": critic.item(),
+        "value_loss": value.item(),
+        "grad_action_q_logits": q.grad,
+        "grad_value_logit": v.grad,
+    }
+
+
+def _chunk_batch(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    last, horizon = torch.tensor(inputs["terminals"]), inputs["backup_horizon"]
+    start, goal = torch.tensor(inputs["start_index"]), torch.tensor(inputs["goal_index"])
+    rows = goal_chunks(last, start, goal, horizon, inputs["discount"])
+    return {
+        "next_index": rows.next_index,
+        "effective_horizon": rows.horizon,
+        "reward": rows.reward,
+        "mask": rows.mask,
+        "chunk_action_index": rows.actions,
+        "valid_start_indices": chunk_starts(last, horizon),
+    }
+
+
 def _candidates(count: int, prior: Sequence[float] | None = None) -> list[Candidate]:
     logprobs = [0.0] * count if prior is None else [math.log(p) for p in prior]
     return [Candidate(str(i), str(i), None, (i,), (logprobs[i],)) for i in range(count)]
@@ -222,11 +282,20 @@ def _soft_tree(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 CHECKS = {
+    "dqc": each_row(
+        _row_check(
+            {
+                "chunk_critic_loss": _chunk_critic,
+                "action_critic_and_value_loss": _action_critic,
+                "best_of_n": _best_of_n,
+                "chunk_batch": _chunk_batch,
+            }
+        )
+    ),
     "iql_icvf": each_row(_row_check({"iql_value_and_awr": _iql, "icvf_loss": _icvf})),
     "cfcql": each_row(_row_check({"cfcql_loss": _cfcql})),
     "symphony": each_row(_symphony),
     "prdc": each_row(_row_check({"prdc_actor_step": _prdc})),
-    "dqc": each_row(_row_check({"best_of_n": _best_of_n})),
     "on_the_fly": each_row(_row_check({"on_the_fly_target": _on_the_fly})),
     "planning_explain": each_row(
         _row_check({"reference_soft_backup": _soft_backup, "reference_soft_tree": _soft_tree})

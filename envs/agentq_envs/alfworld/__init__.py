@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AlfworldEnv", "Game", "Library", "Planner", "Simulator", "Snapshot", "build_game"]
 
+GYMNASIUM_ID = "agentq/ALFWorld-v0"
+GYMNASIUM_CLASS = "env:AlfworldEnv"
+
 _MODULES = {
     "AlfworldEnv": "env",
     "Snapshot": "env",

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = ["GoalSettings", "Snapshot", "WebShopEnv", "WebShopServer"]
 
+GYMNASIUM_ID = "agentq/WebShop-v0"
+GYMNASIUM_CLASS = "env:WebShopEnv"
+
 _MODULES = {"Snapshot": "env", "WebShopEnv": "env", "GoalSettings": "server", "WebShopServer": "server"}
 
 

@@ -35,7 +35,7 @@ def test_gymnasium_makes_and_checks_it() -> None:
         warnings.simplefilter("error")
         check_env(env.unwrapped)
     assert env.observation_space.contains(env.reset(seed=0)[0])
-    assert agentq_envs.ALFWORLD_ID in gymnasium.registry
+    assert agentq_envs.alfworld.GYMNASIUM_ID in gymnasium.registry
 
 
 def test_gymnasium_vectors_it() -> None:

@@ -1,0 +1,1 @@
+"""HotPotQA data: official question files, Wikipedia pages in JSON lines, our own world of pages and questions."""
