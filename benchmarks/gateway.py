@@ -104,10 +104,10 @@ def one_round(port: int, states: Path, seed: int) -> tuple[float, float, float, 
 
 def bare_rate(states: Path) -> float:
     """States per second of the critic alone, in batches of the gateway's size."""
-    from agentq.gateway.critic_service import load_critic
+    from agentq.gateway.critic_service import serving_critic
     from agentq.types import Candidate
 
-    critic = load_critic("embedded-q", threads=1)
+    critic = serving_critic("embedded-q", threads=1)
     batch = []
     for state in json.loads(states.read_text()):
         distinct = {text: Candidate(text, text, token_logprobs=(lp,)) for text, lp in state["samples"]}

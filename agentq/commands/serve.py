@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--logprobs", choices=("auto", "always", "never"), help="ask the upstream for them (auto)")
     add("--device", help="of the critic (auto)")
     add("--threads", type=int, help="of torch (one less than there are cores)")
+    add("--prefix-cache", type=int, metavar="BYTES", help="of prompts that the critic has read (268435456)")
     add("--critic-process", action="store_true", help="the critic runs in a process of its own")
     add("--log", type=Path, metavar="DIR", help="folder of a trajectory log of the traffic")
     add("--environment", help="its name in the log (gateway)")

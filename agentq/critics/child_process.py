@@ -37,6 +37,20 @@ class CriticFactory:
         return getattr(importlib.import_module(module), name)(**self.arguments)
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """A state whose candidates are still to come."""
+
+    messages: Messages
+
+
+def read_ahead(critic: Critic, messages: Messages) -> None:
+    """Let a critic that can (``prefill``) read a state before its candidates are known."""
+    prefill = getattr(critic, "prefill", None)
+    if callable(prefill):
+        prefill(messages)
+
+
 class ChildCritic:
     """Scores in a child process, started anew whenever it dies; implements ``agentq.critics.base.Critic``.
 
@@ -82,11 +96,14 @@ class ChildCritic:
 
     def score_heads(self, batch: Batch) -> list[Scores]:
         """The scores of the child's critic. Raises ``CriticDownError``, and ``CriticError`` for what it refuses."""
+        return self._ask([(list(messages), list(candidates)) for messages, candidates in batch])
+
+    def _ask(self, what: Any) -> Any:
         pipe = self._pipe
         if self._state != "ready" or pipe is None:
             raise CriticDownError(f"the critic's process is {self._state}. {self.last_error}".strip())
         try:
-            pipe.send([(list(messages), list(candidates)) for messages, candidates in batch])
+            pipe.send(what)
             if not pipe.poll(self.timeout):
                 raise TimeoutError(f"no answer in {self.timeout:.0f} s")
             kind, value = pipe.recv()
@@ -98,6 +115,10 @@ class ChildCritic:
         if kind == "error":
             raise CriticError(value)
         return value
+
+    def prefill(self, messages: Messages) -> None:
+        """Have the child read a state ahead of its candidates, where its critic can. Raises as ``score_heads``."""
+        self._ask(Ahead(tuple(messages)))
 
     def close(self) -> None:
         """End the child."""
@@ -181,7 +202,10 @@ def serve_critic(factory: CriticFactory, pipe: Connection) -> None:
         except (EOFError, OSError):  # the parent has gone
             return
         try:
-            answer: tuple[str, Any] = ("scores", critic.score_heads(batch))
+            if isinstance(batch, Ahead):
+                answer: tuple[str, Any] = ("done", read_ahead(critic, batch.messages))
+            else:
+                answer = ("scores", critic.score_heads(batch))
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
             answer = ("error", f"{type(error).__name__}: {error}")
         pipe.send(answer)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agentq.critics.heads import QHeads
     from agentq.critics.support import SupportIndex
     from agentq.features.extract import FeatureExtractor
+    from agentq.scoring.prompt_reader import PromptReader
 
 Batch = Sequence[tuple[Messages, Sequence[Candidate]]]
 
@@ -97,6 +98,7 @@ class QCritic:
         self.layers = tuple(absolute_layer(layer, backbone.num_layers) for layer in self.config.layers)
         self.grounding = resolve_grounding(self.config.grounding, trusted=trust_grounding)
         self._features = features or self._hidden_states
+        self._reader: PromptReader | None = None
         self._texts = self._text_features(max_batch_tokens) if backbone.kind == "encoder" else None
         self.max_batch_tokens = max_batch_tokens
         #: Distinct tokens scored since the critic was made: every prompt once, and its actions (causal).
@@ -116,6 +118,25 @@ class QCritic:
         found = self._values([requests[number] for number in live]) if live else []
         by_state = dict(zip(live, found, strict=True))
         return [self._scores(request, by_state.get(request.number)) for request in requests]
+
+    def cache_prompts(self, budget: int) -> None:
+        """Keep keys and values of prompts within ``budget`` bytes from now on; 0: none. For serving.
+
+        ``prefill`` then reads a state before its candidates are known, and a conversation that only grows costs
+        what is new. Critics that cannot share prompts, or whose features are computed elsewhere, keep none.
+        """
+        from agentq.scoring.prompt_reader import PromptReader
+
+        able = (
+            self._texts is None and self.config.method == "shared" and self._features == self._hidden_states
+        )
+        reader = PromptReader(self.backbone, budget, self.max_batch_tokens)
+        self._reader = reader if able and budget > 0 else None
+
+    def prefill(self, messages: Messages) -> None:
+        """Read a state ahead; without ``cache_prompts`` nothing is done. Raises ``BackboneError`` if it is too long."""
+        if self._reader is not None:
+            self._reader.read(self.backbone.prompt_ids(messages))
 
     def state_values(self, batch: Sequence[Messages]) -> FloatArray:
         """(S, K_v) values of states from the V heads, on hidden states of the prompt's last token.
@@ -277,6 +298,8 @@ class QCritic:
     ) -> list[Tensor]:
         from agentq.scoring.shared_prefix import score_features
 
+        if self._reader is not None:
+            return self._reader.features(prompt_ids, candidate_ids, layers, pooling)
         return score_features(
             backbone,
             prompt_ids,

@@ -52,8 +52,9 @@ def start_critic(settings: GatewaySettings) -> CriticService | None:
     """
     if settings.critic == "none":
         return None
-    arguments = {"name": settings.critic, "device": settings.device, "threads": settings.threads}
-    factory = CriticFactory("agentq.gateway.critic_service:load_critic", arguments)
+    names = ("device", "threads", "prefix_cache")
+    arguments = {"name": settings.critic, **{name: getattr(settings, name) for name in names}}
+    factory = CriticFactory("agentq.gateway.critic_service:serving_critic", arguments)
     if not settings.critic_process:
         return serve_critic(settings, factory())
     child = ChildCritic(factory)
@@ -74,21 +75,23 @@ def serve_critic(
     return CriticService(settings.critic, critic, batcher, about or about_critic(critic))
 
 
-def load_critic(name: str, device: str = "auto", threads: int = 0) -> Critic:
-    """A QCritic by folder, hub name or bundled name, set up for serving.
+def serving_critic(name: str, device: str = "auto", threads: int = 0, prefix_cache: int = 0) -> Critic:
+    """A saved critic by folder, name or ``FOLDER@URL``, set up for serving.
 
     ``threads`` 0 leaves a core to the server: a thread too many makes torch wait for it at every operation.
     """
     import torch
 
-    from agentq.backbones.loading import resolve_name
+    from agentq.critics.loading import load_critic
     from agentq.critics.q_head import QCritic
 
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
-    critic = QCritic.from_pretrained(resolve_name(name), device=device)
-    if critic.backbone.device.type == "cpu":
-        # States of one pass are padded to the longest. Without a GPU's idle units that is time lost.
-        critic.max_batch_tokens = 512
+    critic = load_critic(name, device=device)
+    if isinstance(critic, QCritic):
+        if critic.backbone.device.type == "cpu":
+            # States of one pass are padded to the longest. Without a GPU's idle units that is time lost.
+            critic.max_batch_tokens = 512
+        critic.cache_prompts(prefix_cache)
     return critic
 
 

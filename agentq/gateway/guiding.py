@@ -7,8 +7,9 @@ import logging
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,10 +67,11 @@ class Guide:
             self.critic.batcher.check_room()
         began = time.perf_counter()
         asked, added = self._upstream_body(path, body)
-        answer = await self.upstream.choices(path, asked, overrides.n)
+        messages = state_of(path, body)
+        async with self._reading_ahead(messages):
+            answer = await self.upstream.choices(path, asked, overrides.n)
         answered = time.perf_counter()
         distinct = distinct_candidates(path, answer.choices, self.settings.actions)
-        messages = state_of(path, body)
         scores, reason = await self._scores(messages, distinct.candidates)
         decision, reason = self._decide(
             distinct.candidates, scores, reason, overrides.selector, body.get("seed")
@@ -86,6 +88,18 @@ class Guide:
         return Outcome(
             answer, choice, decision, reason, messages, timings, len(answer.choices), recorded, flags=flags
         )
+
+    @asynccontextmanager
+    async def _reading_ahead(self, messages: Messages | None) -> AsyncIterator[None]:
+        """Lets the critic read the state while the upstream samples."""
+        job = None
+        if self.critic is not None and messages and characters(messages) <= self.settings.max_characters:
+            job = self.critic.batcher.prefill(messages)
+        try:
+            yield
+        finally:
+            if self.critic is not None:
+                self.critic.batcher.drop(job)
 
     def _upstream_body(self, path: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         """What is asked of the upstream, and whether log-probabilities were added to it."""

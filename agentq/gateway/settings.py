@@ -42,6 +42,9 @@ class GatewaySettings:
     logprobs: Literal["auto", "always", "never"] = "auto"  # ask for them; auto: when the critic reads them
     device: str = "auto"  # of the critic
     threads: int = 0  # of torch; 0: one less than there are cores
+    prefix_cache: int = (
+        256 << 20
+    )  # bytes of read prompts that the critic keeps; 0: none, and none is read ahead
     critic_process: bool = False  # the critic runs in a process of its own
     log: Path | None = None  # folder of the trajectory log
     environment: str = "gateway"  # name in the log
@@ -58,7 +61,7 @@ class GatewaySettings:
         for name in ("deadline", "body_timeout", "session_idle", "upstream_timeout"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected seconds above 0.")
-        for name in ("max_batch", "threads"):
+        for name in ("max_batch", "threads", "prefix_cache"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 (chosen for you) or more.")
         if self.n > self.max_n:

@@ -1,7 +1,8 @@
 """Continuous micro-batching: what concurrent requests want scored goes to the critic in one call.
 
 A worker thread takes whatever waits, up to ``max_batch`` states, and scores it at once; meanwhile the next ones
-gather. Nobody waits for a batch to fill, so a lone request costs what it costs alone.
+gather. Nobody waits for a batch to fill, so a lone request costs what it costs alone. When nothing waits, the
+thread reads states whose candidates are still being sampled (``prefill``), for critics that can.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentq.critics.base import Critic, Scores
 from agentq.errors import ConfigError, CriticError, InfrastructureError
@@ -39,6 +40,13 @@ class _Entry:
     future: asyncio.Future[Scores]
 
 
+@dataclass(slots=True, eq=False)
+class Prefill:
+    """A state that may be read ahead."""
+
+    messages: Messages
+
+
 class MicroBatcher:
     """Scores states of many coroutines on one thread.
 
@@ -54,6 +62,9 @@ class MicroBatcher:
         self.limit = limit
         self.batches = 0  # calls of the critic so far
         self.states = 0  # states in them
+        self.prefilled = 0  # states read ahead
+        self._ahead: deque[Prefill] = deque()
+        self._can_prefill = callable(getattr(critic, "prefill", None))
         self._waiting: deque[_Entry] = deque()
         self._condition = threading.Condition()
         self._closed = False
@@ -71,6 +82,26 @@ class MicroBatcher:
         waiting = len(self._waiting)
         if waiting >= self.limit:
             raise QueueFullError(waiting, max(0.1, waiting * self._seconds_per_state))
+
+    def prefill(self, messages: Messages) -> Prefill | None:
+        """Read a state ahead once nothing waits to be scored; None where that is not worth while.
+
+        It is left out for critics that cannot, while states wait to be scored, and beyond ``max_batch`` states.
+        Hand the result to ``drop`` when the candidates are there, or the caller has gone.
+        """
+        with self._condition:
+            if not self._can_prefill or self._closed or self._waiting or len(self._ahead) >= self.max_batch:
+                return None
+            job = Prefill(messages)
+            self._ahead.append(job)
+            self._condition.notify()
+            return job
+
+    def drop(self, job: Prefill | None) -> None:
+        """Take back a state that is not read yet."""
+        with self._condition:
+            if job is not None and job in self._ahead:
+                self._ahead.remove(job)
 
     async def score(self, messages: Messages, candidates: Sequence[Candidate]) -> Scores:
         """The scores of one state. A cancelled caller's state leaves the queue.
@@ -99,22 +130,36 @@ class MicroBatcher:
             self._closed = True
             left = list(self._waiting)
             self._waiting.clear()
+            self._ahead.clear()
             self._condition.notify()
         for entry in left:
             _hand_over(entry, CriticError("the server stopped before the critic came to it. Send it again."))
         self._thread.join(timeout=10)
 
     def _work(self) -> None:
-        while (batch := self._take()) is not None:
-            self._score(batch)
+        while (work := self._take()) is not None:
+            if isinstance(work, Prefill):
+                self._read_ahead(work)
+            else:
+                self._score(work)
 
-    def _take(self) -> list[_Entry] | None:
+    def _take(self) -> list[_Entry] | Prefill | None:
         with self._condition:
-            while not self._waiting and not self._closed:
+            while not self._waiting and not self._ahead and not self._closed:
                 self._condition.wait()
             if self._closed:
                 return None
+            if not self._waiting:
+                return self._ahead.popleft()
             return [self._waiting.popleft() for _ in range(min(self.max_batch, len(self._waiting)))]
+
+    def _read_ahead(self, job: Prefill) -> None:
+        prefill: Any = getattr(self.critic, "prefill")  # noqa: B009 - not part of the critic's contract
+        try:
+            prefill(job.messages)
+        except Exception:  # noqa: BLE001 - the same state is scored next, and then the error has somebody to go to
+            return
+        self.prefilled += 1
 
     def _score(self, batch: Sequence[_Entry]) -> None:
         began = time.perf_counter()

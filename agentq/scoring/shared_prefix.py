@@ -81,7 +81,7 @@ def score_features(
         # passes save the attention that a masked square computes in vain.
         hidden = _one_pass(backbone, group, wanted) if learning else _two_passes(backbone, group, wanted)
         for state, layered in zip(group, hidden, strict=True):
-            result[state.index] = _pooled(layered, state.packed, function)
+            result[state.index] = pooled(layered, state.packed, function)
     return [features for features in result if features is not None]
 
 
@@ -211,8 +211,8 @@ def _to_mask(backbone: Backbone, mask: Tensor) -> Tensor:
     return additive(moved, next(backbone.model.parameters()).dtype) if eager else moved
 
 
-def _pooled(hidden: Tensor, packed: PackedCandidates, pooling: Pooling) -> Tensor:
-    """(N, D * len(layers)) from (1 + Q, len(layers), D)."""
+def pooled(hidden: Tensor, packed: PackedCandidates, pooling: Pooling) -> Tensor:
+    """(N, D * len(layers)) of the candidates from (1 + Q, len(layers), D) of last prompt token and tree."""
     size = (len(packed.paths), 1 + packed.longest)
     source, action = torch.zeros(size, dtype=torch.long), torch.zeros(size, dtype=torch.bool)
     for row, path in enumerate(packed.paths):

@@ -146,3 +146,62 @@ def test_batched_values_equal_those_alone(tiny_model_folder: Path) -> None:
         assert one.head_q is not None
         assert many.head_q is not None
         np.testing.assert_allclose(many.head_q, one.head_q, atol=1e-5)
+
+
+class Reading(GatedCritic):
+    """Notes what it reads ahead, between the calls."""
+
+    def prefill(self, messages: Messages) -> None:
+        self.calls.append([f"ahead {messages[0]['content']}"])
+        if messages[0]["content"] == "too long":
+            raise CriticError("too long")
+
+
+def test_states_are_read_ahead_only_while_nothing_waits() -> None:
+    critic = Reading()
+    batcher = MicroBatcher(critic, max_batch=2)
+
+    async def run() -> None:
+        first = asyncio.ensure_future(batcher.score(*state("first")))
+        while not critic.calls:
+            await asyncio.sleep(0.01)
+        ahead = [batcher.prefill(state(name)[0]) for name in ("a", "b", "c")]
+        assert [job is not None for job in ahead] == [True, True, False]  # so many as a batch has
+        second = asyncio.ensure_future(batcher.score(*state("second")))
+        await settled(batcher, 1)
+        assert batcher.prefill(state("d")[0]) is None  # somebody waits
+        batcher.drop(ahead[1])
+        batcher.drop(ahead[2])
+        critic.gate.set()
+        await asyncio.gather(first, second)
+        while batcher.prefilled < 1:
+            await asyncio.sleep(0.01)
+        job = batcher.prefill(state("too long")[0])
+        assert job is not None
+        await batcher.score(*state("third"))
+        batcher.drop(job)  # read already: nothing to take back
+
+    asyncio.run(run())
+    batcher.close()
+    assert critic.calls[:3] == [["first"], ["second"], ["ahead a"]]
+    assert ["third"] in critic.calls
+    assert ["ahead b"] not in critic.calls
+    assert batcher.prefilled == 1
+
+
+def test_critics_that_cannot_read_ahead_are_left_alone() -> None:
+    batcher = MicroBatcher(GatedCritic())
+    assert batcher.prefill(state("a")[0]) is None
+    batcher.close()
+
+
+def test_states_read_ahead_have_the_values_of_others(tiny_model_folder: Path) -> None:
+    backbone = load_backbone(BackboneConfig(name=str(tiny_model_folder), device="cpu"))
+    critic = QCritic(backbone, QHeads(32, HeadSettings(heads=3, hidden=(16,))), max_batch_tokens=128)
+    states = [state("x" * (7 * k + 1), *(f"go {k} {i}" for i in range(1 + k % 4))) for k in range(12)]
+    plain = critic.score_heads(states)
+    critic.cache_prompts(1 << 20)
+    for messages, _ in states[::2]:
+        critic.prefill(messages)
+    for one, many in zip(plain, critic.score_heads(states), strict=True):
+        np.testing.assert_allclose(many.q, one.q, atol=1e-5)
