@@ -43,8 +43,8 @@ class AnswerSettings:
     iterations: int = 200
     questions: int = 64  # of an iteration
     samples: int = 8  # answers to each question
-    minibatches: int = 2  # optimiser steps of an iteration; from the second on ROVER's next-value term acts
-    learning_rate: float = 3e-4
+    minibatches: int = 8  # optimiser steps of an iteration; from the second on ROVER's next-value term acts
+    learning_rate: float = 1e-4
     temperature: float = 1.0  # of sampling, and of all probabilities
     longest: int = 10  # tokens of an answer, its end included
     rho: float = 1.0  # rover: temperature of the values
