@@ -7,6 +7,7 @@ python benchmarks/gateway_traffic.py clients < ORDER       # an Order as JSON; p
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import socket
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 CHAT = "/v1/chat/completions"
+_NUMBER = b"############"  # where a request's number goes, of the same length
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ async def serve_upstream(states: Path, port: int, seconds: float) -> None:
 async def run_clients(order: Order) -> Measured:
     """Every client keeps one connection and sends its share of the requests."""
     states = json.loads(Path(order.states).read_text())
-    requests = [_request({"model": "stub", "messages": s["messages"], **order.extra}) for s in states]
+    requests = [_request(_asked(s["messages"], order.extra)) for s in states]
+    numbers = itertools.count(order.seed * 10_000_000)
     times: list[float] = []
     counts = {"errors": 0, "guided": 0}
     left = iter(range(order.requests))
@@ -188,7 +191,7 @@ async def run_clients(order: Order) -> Measured:
             if order.per_second:
                 await asyncio.sleep(rng.expovariate(order.per_second / order.clients))
             began = time.perf_counter()
-            writer.write(rng.choice(requests))
+            writer.write(rng.choice(requests).replace(_NUMBER, b"%012d" % next(numbers)))
             message = await _message(reader)
             times.append(1000 * (time.perf_counter() - began))
             counts["errors"] += message is None or not message[0].startswith(b"HTTP/1.1 200")
@@ -212,6 +215,12 @@ async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes] | None:
     place = lowered.find(b"content-length:")
     size = 0 if place < 0 else int(lowered[place + 15 : lowered.index(b"\r", place)])
     return head, await reader.readexactly(size) if size else b""
+
+
+def _asked(messages: list[dict[str, Any]], extra: dict[str, Any]) -> dict[str, Any]:
+    """A body whose first words are its own: no two requests begin alike, so no critic has read one before."""
+    first = {"role": "system", "content": f"Episode {_NUMBER.decode()}."}
+    return {"model": "stub", "messages": [first, *messages], **extra}
 
 
 def _request(body: dict[str, Any]) -> bytes:
