@@ -13,6 +13,7 @@ AgentQError
 ├── TrainingError        training cannot go on (loss not finite, nothing to train on, bad resume)
 ├── DataError            an input data file is broken or incomplete
 ├── InfrastructureError  a server or device that an episode needs cannot be reached; it may be tried again
+├── ServerError          a server was reached and refused or answered what its protocol does not allow
 ├── TaskError            a task id or panel is unknown or does not match its hash
 ├── ActionError          an environment was given an action of the wrong type, or none is expected
 └── EvaluationError      results are missing or cannot be compared
@@ -82,6 +83,18 @@ class ActionError(AgentQError, TypeError):
 
 class InfrastructureError(AgentQError):
     """A server or device that an episode needs cannot be reached; nothing is wrong with the agent."""
+
+
+class ServerError(AgentQError):
+    """A server was reached and refused the request, or its answer is not what its protocol promises.
+
+    ``status`` is the HTTP status, ``body`` the answer's bytes.
+    """
+
+    def __init__(self, message: str, status: int = 0, body: bytes = b"") -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
 
 
 class EvaluationError(AgentQError):

@@ -78,7 +78,7 @@ def load_critic(
     """Read the folder, load or check the backbone, attach the adapter, fill the heads."""
     from agentq.critics.q_head import QCriticConfig
 
-    folder = _local_folder(str(source), revision)
+    folder = local_folder(str(source), revision)
     content = read_config(folder)
     try:
         heads = _heads(content["heads"])
@@ -177,7 +177,11 @@ def push_critic(critic: QCritic, repo: str, private: bool, save_backbone: bool, 
         return str(api.upload_folder(repo_id=repo, folder_path=str(folder)))
 
 
-def _local_folder(source: str, revision: str | None) -> Path:
+def local_folder(source: str, revision: str | None = None) -> Path:
+    """The folder of a critic; one on the hub is downloaded, data files only.
+
+    Raises ``CheckpointError`` when there is none.
+    """
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder

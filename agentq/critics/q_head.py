@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agentq.critics.base import Scores
-from agentq.critics.groundings import grounded_text, resolve_grounding
+from agentq.critics.groundings import resolve_grounding
+from agentq.critics.requests import ScoreRequest, request_scores, request_tokens, score_request
 from agentq.errors import ConfigError, CriticError
 from agentq.features.encoder import Truncation
-from agentq.features.proposal import Proposal, proposal_features
-from agentq.objectives.aggregation import Aggregation, aggregate
+from agentq.features.proposal import Proposal
+from agentq.objectives.aggregation import Aggregation
 from agentq.types import Candidate, FloatArray, Messages
 
 if TYPE_CHECKING:
@@ -63,18 +62,6 @@ class QCriticConfig:
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """The distinct valid actions of one state."""
-
-    number: int
-    messages: Messages
-    actions: list[str]
-    column: list[int]  # (N,) which distinct action a candidate is, -1: invalid
-    reasons: tuple[str | None, ...]  # (N,)
-    proposals: NDArray[np.float32]  # (distinct actions, P) how the policy proposed them
-
-
 class QCritic:
     """Values candidates by K heads on hidden states of ``backbone``; implements ``agentq.critics.base.Critic``.
 
@@ -112,12 +99,15 @@ class QCritic:
 
     def score_heads(self, batch: Batch) -> list[Scores]:
         """Like ``score`` with the value of each head (K, N) and why a candidate is -inf."""
-        requests = [self._request(number, *state) for number, state in enumerate(batch)]
+        config = self.config
+        requests = [score_request(number, *state, config.proposal) for number, state in enumerate(batch)]
         live = [number for number, request in enumerate(requests) if request.actions]
         values = self._values([requests[number] for number in live]) if live else []
         by_state = dict(zip(live, values, strict=True))
+        heads = self.heads.settings.heads
         return [
-            self._scores(number, request, by_state.get(number)) for number, request in enumerate(requests)
+            request_scores(r, by_state.get(r.number), heads, config.aggregation, config.pessimism)
+            for r in requests
         ]
 
     def state_values(self, batch: Sequence[Messages]) -> FloatArray:
@@ -192,29 +182,6 @@ class QCritic:
 
         return push_critic(self, repo, private, save_backbone, api)
 
-    def _request(self, number: int, messages: Messages, candidates: Sequence[Candidate]) -> _Request:
-        if not candidates:
-            raise CriticError(
-                f"state {number} has no candidates to score. Expected at least one; "
-                "check what the policy returned for it (max_new_tokens, admissible actions)."
-            )
-        distinct: dict[str, int] = {}
-        column = [
-            -1 if c.action is None else distinct.setdefault(c.action, len(distinct)) for c in candidates
-        ]
-        reasons = tuple(
-            None if c.action is not None else c.error or "the text does not parse into an action"
-            for c in candidates
-        )
-        proposals = proposal_features(self.config.proposal, candidates, list(distinct))
-        if proposals.size and not proposals[:, 1].all():
-            warnings.warn(  # one text for all states, so that Python shows it once
-                "candidates without log-probabilities, which this critic learnt to read; its "
-                'choices are worse without. Keep token_logprobs in the policy, or train with proposal="none".',
-                stacklevel=4,
-            )
-        return _Request(number, messages, list(distinct), column, reasons, proposals)
-
     def _text_features(self, batch_tokens: int) -> FeatureExtractor:
         from agentq.features.extract import FeatureExtractor
 
@@ -229,7 +196,7 @@ class QCritic:
             config.truncation,
         )
 
-    def _values(self, requests: Sequence[_Request]) -> list[FloatArray]:
+    def _values(self, requests: Sequence[ScoreRequest]) -> list[FloatArray]:
         """(K, distinct actions) per state."""
         proposals = torch.from_numpy(np.concatenate([request.proposals for request in requests]))
         with torch.no_grad():
@@ -238,36 +205,22 @@ class QCritic:
         sizes = [len(request.actions) for request in requests]
         return [part.double().cpu().numpy() for part in q.split(sizes, dim=1)]
 
-    def _request_features(self, requests: Sequence[_Request]) -> Tensor:
+    def _request_features(self, requests: Sequence[ScoreRequest]) -> Tensor:
         """(all distinct actions of all states, D)."""
         if self._texts is not None:
             pairs = [(request.messages, action) for request in requests for action in request.actions]
             return torch.from_numpy(self._texts.pairs(pairs))
-        tokens = [self._tokens(request) for request in requests]
+        backbone = self.backbone
+        tokens = [request_tokens(r, backbone, self.grounding, backbone.max_length) for r in requests]
         self.tokens += sum(len(prompt) + sum(map(len, actions)) for prompt, actions in tokens)
         found = self._features(
-            self.backbone,
+            backbone,
             [prompt for prompt, _ in tokens],
             [actions for _, actions in tokens],
             self.layers,
             self.config.pooling,
         )
         return torch.cat([f.to(self.backbone.device) for f in found])
-
-    def _tokens(self, request: _Request) -> tuple[list[int], list[list[int]]]:
-        """Token ids of the state and of its actions, each with what it refers to."""
-        backbone, messages = self.backbone, request.messages
-        prompt = backbone.prompt_ids(messages)
-        texts = [grounded_text(messages, action, self.grounding) for action in request.actions]
-        actions = [backbone.action_ids(text) for text in texts]
-        longest = len(prompt) + max(map(len, actions))
-        if longest > backbone.max_length:
-            raise CriticError(
-                f"state {request.number} has {longest} tokens with its longest action, but "
-                f"{backbone.config.name!r} reads {backbone.max_length}. Render shorter observations or use a "
-                "longer backbone."
-            )
-        return prompt, actions
 
     def _state_features(self, batch: Sequence[Messages]) -> Tensor:
         """(S, D) of states alone."""
@@ -305,24 +258,6 @@ class QCritic:
             method=self.config.method,
             max_batch_tokens=self._max_batch_tokens,
         )
-
-    def _scores(self, number: int, request: _Request, distinct: FloatArray | None) -> Scores:
-        column = np.array(request.column)
-        valid = column >= 0
-        head_q = np.full((self.heads.settings.heads, len(column)), -np.inf)
-        if distinct is not None:
-            if not np.isfinite(distinct).all():
-                bad = int(np.flatnonzero(~np.isfinite(distinct).all(axis=0))[0])
-                raise CriticError(
-                    f"state {number}: head values of action {bad} are {distinct[:, bad].tolist()}. The backbone's "
-                    "hidden states or the heads are not finite; try float32 or bfloat16, or check the training."
-                )
-            head_q[:, valid] = distinct[:, column[valid]]
-        q = np.full(len(column), -np.inf)
-        if valid.any():
-            values = torch.from_numpy(head_q[:, valid])
-            q[valid] = aggregate(values, self.config.aggregation, pessimism=self.config.pessimism).numpy()
-        return Scores(q=q, head_q=head_q, reasons=request.reasons)
 
 
 def absolute_layer(layer: int, layers: int) -> int:

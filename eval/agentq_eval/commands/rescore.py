@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_critic(name: str, device: str = "auto") -> Critic:
-    """A critic from a folder of ``QCritic.save_pretrained``, a hub name, or a function ``module:function``.
+    """A saved critic by its name (``agentq.critics.loading``), or a function ``module:function``.
 
     Raises ``ConfigError`` for a function that does not import or gives no critic, ``CheckpointError`` for a
     folder that is none.
@@ -99,9 +99,9 @@ def load_critic(name: str, device: str = "auto") -> Critic:
 
     factory = "" if Path(name).is_dir() else critic_of(name).factory
     if not factory:
-        from agentq.critics.q_head import QCritic
+        from agentq.critics.loading import load_critic as load_saved
 
-        return QCritic.from_pretrained(name, device=device)
+        return load_saved(name, device=device)
     function = dotted(factory)
     found: Any = function() if callable(function) else function
     if not isinstance(found, Critic):

@@ -185,10 +185,9 @@ class _Parts:
             if spec.factory:
                 self._critic = _made(spec.factory, spec.options)
             else:
-                from agentq.backbones.loading import resolve_name
-                from agentq.critics.q_head import QCritic
+                from agentq.critics.loading import load_critic
 
-                self._critic = QCritic.from_pretrained(resolve_name(spec.path), device=spec.device)
+                self._critic = load_critic(spec.path, device=spec.device)
         return self._critic
 
 

@@ -54,7 +54,7 @@ class PolicySpec:
 class CriticSpec:
     """Who values: a saved critic, or whatever a factory returns."""
 
-    path: str = ""  # folder of QCritic.save_pretrained, hub name, or a bundled critic
+    path: str = ""  # folder, bundled or hub name, or FOLDER@URL of a server (agentq.critics.loading)
     device: str = "auto"
     factory: str = ""  # module:function instead; called with options, returns a Critic
     options: dict[str, Any] = field(default_factory=dict[str, Any])
