@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -29,6 +29,15 @@ from agentq.provenance import package_versions
 
 if TYPE_CHECKING:
     from agentq.critics.q_head import FeatureFunction, QCritic
+
+
+class SavedCritic(Protocol):
+    """A critic that can be written as a folder."""
+
+    def save_pretrained(self, folder: str | Path, save_backbone: bool = False) -> Path:
+        """Write the folder and return it."""
+        ...
+
 
 FORMAT = 1
 CONFIG, HEADS, ADAPTER, BACKBONE, CARD = (
@@ -46,7 +55,7 @@ def save_critic(critic: QCritic, folder: Path, save_backbone: bool) -> Path:
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        adapter = _adapter(critic.backbone)
+        adapter = adapter_of(critic.backbone)
         content = describe(critic, adapter is not None, save_backbone)
         (aside / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
         tensors = {name: t.detach().cpu().contiguous() for name, t in critic.heads.state_dict().items()}
@@ -55,9 +64,9 @@ def save_critic(critic: QCritic, folder: Path, save_backbone: bool) -> Path:
             adapter.save_pretrained(str(aside / ADAPTER), safe_serialization=True)
             (aside / ADAPTER / CARD).unlink(missing_ok=True)  # peft's template; ours is one level up
         if save_backbone:
-            _save_backbone(critic.backbone, aside / BACKBONE)
+            write_backbone(critic.backbone, aside / BACKBONE)
         (aside / CARD).write_text(_card(folder.name, content))
-        _replace(aside, folder)
+        replace_folder(aside, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(
@@ -86,10 +95,10 @@ def load_critic(
         config = QCriticConfig(**fields)
         stored: dict[str, Any] = content["backbone"]
         if backbone is None:
-            backbone = _stored_backbone(folder, stored, device)
+            backbone = stored_backbone(folder, stored, device)
         check_backbone(folder, stored, backbone)
         if stored["adapter"]:
-            backbone = _with_adapter(backbone, folder / ADAPTER)
+            backbone = with_adapter(backbone, folder / ADAPTER)
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a critic of this version: {error!r}.") from error
     _fill(heads, folder / HEADS)
@@ -111,34 +120,39 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
             "settings": asdict(critic.heads.settings),
         },
         "critic": asdict(critic.config),
-        "backbone": {
-            "name": backbone.config.name,
-            "kind": backbone.kind,
-            "dtype": backbone.config.dtype,
-            "quantization": backbone.config.quantization,
-            "revision": backbone.config.revision,
-            "fingerprint": backbone.fingerprint,
-            "template_fingerprint": backbone.template_fingerprint,
-            "adapter": adapter,
-            "saved": saved,
-        },
+        "backbone": describe_backbone(backbone, adapter, saved),
         "versions": package_versions(),
     }
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def describe_backbone(backbone: Backbone, adapter: bool, saved: bool) -> dict[str, Any]:
+    """What a checkpoint says about a backbone: enough to load it again and to refuse another one."""
+    return {
+        "name": backbone.config.name,
+        "kind": backbone.kind,
+        "dtype": backbone.config.dtype,
+        "quantization": backbone.config.quantization,
+        "revision": backbone.config.revision,
+        "fingerprint": backbone.fingerprint,
+        "template_fingerprint": backbone.template_fingerprint,
+        "adapter": adapter,
+        "saved": saved,
+    }
+
+
+def read_config(folder: Path, kind: str = "agentq.QCritic") -> dict[str, Any]:
     """config.json of a critic folder. Raises ``CheckpointError``: missing, broken, newer, something else."""
     path = folder / CONFIG
     try:
         content: dict[str, Any] = json.loads(path.read_text())
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}). Expected a folder written by QCritic.save_pretrained."
+            f"{path} cannot be read ({error.strerror}). Expected a folder written by save_pretrained."
         ) from error
     except ValueError as error:
         raise CheckpointError(f"{path} is broken: {error}. Copy or download the critic again.") from error
-    if content.get("type") != "agentq.QCritic":
-        raise CheckpointError(f"{path} describes {content.get('type')!r}, expected 'agentq.QCritic'.")
+    if content.get("type") != kind:
+        raise CheckpointError(f"{path} describes {content.get('type')!r}, expected {kind!r}.")
     if content.get("format", 0) > FORMAT:
         raise CheckpointError(
             f"{path} has format {content['format']}, this version reads up to {FORMAT}. Upgrade agentq."
@@ -165,14 +179,14 @@ def check_backbone(folder: Path, stored: Mapping[str, Any], backbone: Backbone) 
         )
 
 
-def push_critic(critic: QCritic, repo: str, private: bool, save_backbone: bool, api: Any) -> str:
+def push_critic(critic: SavedCritic, repo: str, private: bool, save_backbone: bool, api: Any) -> str:
     """Upload the critic's folder to the repository ``repo``."""
     if api is None:
         from huggingface_hub import HfApi
 
         api = HfApi()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = save_critic(critic, Path(scratch) / repo.rpartition("/")[2], save_backbone)
+        folder = critic.save_pretrained(Path(scratch) / repo.rpartition("/")[2], save_backbone)
         api.create_repo(repo, private=private, exist_ok=True)
         return str(api.upload_folder(repo_id=repo, folder_path=str(folder)))
 
@@ -202,7 +216,7 @@ def local_folder(source: str, revision: str | None = None) -> Path:
         ) from error
 
 
-def _stored_backbone(folder: Path, stored: Mapping[str, Any], device: str) -> Backbone:
+def stored_backbone(folder: Path, stored: Mapping[str, Any], device: str) -> Backbone:
     name = str(folder / BACKBONE) if stored["saved"] else stored["name"]
     config = BackboneConfig(
         name=name if not stored["saved"] or Path(name).is_absolute() else f"./{name}",
@@ -221,8 +235,8 @@ def _stored_backbone(folder: Path, stored: Mapping[str, Any], device: str) -> Ba
         ) from error
 
 
-def _with_adapter(backbone: Backbone, folder: Path) -> Backbone:
-    """A copy of the backbone with the critic's adapter: peft changes the model it wraps in place."""
+def with_adapter(backbone: Backbone, folder: Path, copied: bool = True) -> Backbone:
+    """The backbone with the critic's adapter, as a copy on request: peft changes the model it wraps in place."""
     from peft import PeftModel
 
     if not (folder / "adapter_model.safetensors").is_file():
@@ -230,13 +244,14 @@ def _with_adapter(backbone: Backbone, folder: Path) -> Backbone:
             f"{folder} has no adapter_model.safetensors. Copy or download the critic again."
         )
     try:
-        wrapped = PeftModel.from_pretrained(copy.deepcopy(backbone.model), str(folder)).eval()
+        model: Any = copy.deepcopy(backbone.model) if copied else backbone.model
+        wrapped = PeftModel.from_pretrained(model, str(folder)).eval()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"the adapter in {folder} cannot be loaded: {error}.") from error
     return Backbone(wrapped, backbone.tokenizer, backbone.config)
 
 
-def _adapter(backbone: Backbone) -> Any:
+def adapter_of(backbone: Backbone) -> Any:
     """The model as a peft model, or None when no adapter is attached."""
     if "peft" not in sys.modules:  # then nothing can be one; the import costs seconds and loads bitsandbytes
         return None
@@ -245,10 +260,10 @@ def _adapter(backbone: Backbone) -> Any:
     return backbone.model if isinstance(backbone.model, PeftModel) else None
 
 
-def _save_backbone(backbone: Backbone, folder: Path) -> None:
+def write_backbone(backbone: Backbone, folder: Path) -> None:
     """Weights without adapters, and the tokenizer."""
     model: Any = backbone.model
-    adapter = _adapter(backbone)
+    adapter = adapter_of(backbone)
     if adapter is not None:
         state = {
             name.removeprefix("base_model.model.").replace(".base_layer.", "."): tensor
@@ -276,7 +291,7 @@ def _fill(heads: QHeads, path: Path) -> None:
     heads.eval().requires_grad_(False)
 
 
-def _replace(aside: Path, folder: Path) -> None:
+def replace_folder(aside: Path, folder: Path) -> None:
     """Put the written folder in place of an earlier one."""
     if folder.exists():
         earlier = folder.with_name(f".{folder.name}.earlier")
