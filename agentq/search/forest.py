@@ -46,13 +46,23 @@ class Forest:
 
     Requests for different numbers of candidates cannot share a call; the largest group is served first, so the
     others gather. The order of service changes no result: a request's answer depends on the request alone.
+    ``opponent`` proposes the replies that a minimax search asks for.
     """
 
-    def __init__(self, policy: Policy, critic: Critic | None = None, *, trees: int = 64, batch: int = 64) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        critic: Critic | None = None,
+        *,
+        opponent: Policy | None = None,
+        trees: int = 64,
+        batch: int = 64,
+    ) -> None:
         if trees < 1 or batch < 1:
             raise ConfigError(f"trees={trees}, batch={batch}: expected at least 1 each.")
         self.policy = policy
         self.critic = critic
+        self.opponent = opponent
         self.trees = trees
         self.batch = batch
         self.statistics = ForestStatistics()
@@ -95,10 +105,10 @@ class Forest:
             found: Sequence[Any] = self._values([request for _, _, request in valuations])
             served = valuations
         else:
-            groups: dict[int, list[tuple[_Running, int, Propose]]] = {}
+            groups: dict[tuple[int, bool], list[tuple[_Running, int, Propose]]] = {}
             for current, place, request in unanswered:
                 if isinstance(request, Propose):
-                    groups.setdefault(request.n, []).append((current, place, request))
+                    groups.setdefault((request.n, request.opponent), []).append((current, place, request))
             proposals = max(groups.values(), key=len)[: self.batch]
             found = self._candidates([request for _, _, request in proposals])
             served = proposals
@@ -106,9 +116,12 @@ class Forest:
             current.answers[place] = answer
 
     def _candidates(self, requests: Sequence[Propose]) -> Sequence[Any]:
+        policy = self.opponent if requests[0].opponent else self.policy
+        if policy is None:
+            raise ConfigError("this search asks for the other side's replies. Pass Forest(opponent=...), a policy.")
         self.statistics.policy_calls += 1
         self.statistics.proposals += len(requests)
-        return self.policy.propose(
+        return policy.propose(
             [request.state.messages for request in requests],
             requests[0].n,
             [request.seed for request in requests],

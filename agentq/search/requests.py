@@ -17,6 +17,7 @@ class Propose:
     state: State
     n: int
     seed: int
+    opponent: bool = False  # replies of the other side instead (minimax)
 
 
 @dataclass(frozen=True, slots=True)
