@@ -109,7 +109,9 @@ class Forest:
             for current, place, request in unanswered:
                 if isinstance(request, Propose):
                     groups.setdefault((request.n, request.opponent), []).append((current, place, request))
-            proposals = max(groups.values(), key=len)[: self.batch]
+            group = max(groups.values(), key=len)
+            # Searches that wait for little go first: they ask anew, and calls stay full.
+            proposals = sorted(group, key=lambda item: len(item[0].requests) - len(item[0].answers))[: self.batch]
             found = self._candidates([request for _, _, request in proposals])
             served = proposals
         for (current, place, _), answer in zip(served, found, strict=True):

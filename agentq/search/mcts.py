@@ -74,10 +74,8 @@ class TreeSearch:
                 if not self._goes_on:
                     return None
                 continue
-            if leaf.depth >= self.settings.max_depth:
-                self._close_at_depth(leaf)
-                if leaf.terminal or leaf.closed:
-                    continue
+            if leaf.depth >= self.settings.max_depth and self._taken_out(leaf):
+                continue
             tree.iterations += 1
             leaf.claimed = True
             for node in leaf.ancestors():
@@ -97,12 +95,13 @@ class TreeSearch:
             if size == before:
                 return None
 
-    def _close_at_depth(self, leaf: Node) -> None:
-        """At the depth limit nothing is expanded."""
+    def _taken_out(self, leaf: Node) -> bool:
+        """Whether a leaf at the depth limit is not walked to again; elsewise a simulation ends on it at once."""
         if self.settings.rules.ends_at_depth:
             leaf.terminal = True
-        elif self.settings.uct != "official":
-            leaf.closed = True
+            return True
+        leaf.closed = self.settings.uct != "official"
+        return leaf.closed
 
     def _simulate(self, leaf: Node) -> Asking:
         settings, tree = self.settings, self.tree
@@ -156,7 +155,8 @@ class TreeSearch:
         self, node: Node, width: int, offset: int, valued: bool, mark: str = ""
     ) -> Generator[Request, Any, list[Node]]:
         """Nodes behind the candidates of ``node``'s state, not yet among its children."""
-        seed = decision_seed(f"{self.tree.task}|{mark}{node.name}", self.tree.seed, offset)
+        # The published code expands a node again when all its children were deleted; it then samples anew.
+        seed = decision_seed(f"{self.tree.task}|{mark}{node.name}", self.tree.seed, offset + node.visits)
         candidates: list[Candidate] = yield Propose(node.state, width, seed)
         if not self.settings.keeps_invalid:
             candidates = [candidate for candidate in candidates if candidate.valid]
