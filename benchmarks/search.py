@@ -69,6 +69,7 @@ def searched(
 
 def same(first: Sequence[Tree], second: Sequence[Tree]) -> bool:
     """Whether two collections have the same trees, in any order."""
+
     def content(trees: Sequence[Tree]) -> dict[str, list[tuple[str, int, float]]]:
         return {t.task: [(n.name, n.visits, n.value) for n in t.root.preorder()] for t in trees}
 
@@ -94,11 +95,31 @@ def main() -> None:
     what = f"{len(tasks)} tasks, {options.iterations} iterations, {LATENCY * 1000:.0f} ms a call, {FREE} states free"
     per_call = calls.proposals / calls.policy_calls
     figures = [
-        Figure("search_forest_speedup", alone / together, TARGET, "higher", f"{what}; one tree at a time {alone:.1f} s"),
-        Figure("search_in_flight_speedup", alone / flying, TARGET, "higher", "eight simulations of a tree at a time"),
-        Figure("search_forest_seconds", together, None, "lower", f"{calls.policy_calls} calls of {per_call:.1f} states"),
+        Figure(
+            "search_forest_speedup",
+            alone / together,
+            TARGET,
+            "higher",
+            f"{what}; one tree at a time {alone:.1f} s",
+        ),
+        Figure(
+            "search_in_flight_speedup",
+            alone / flying,
+            TARGET,
+            "higher",
+            "eight simulations of a tree at a time",
+        ),
+        Figure(
+            "search_forest_seconds",
+            together,
+            None,
+            "lower",
+            f"{calls.policy_calls} calls of {per_call:.1f} states",
+        ),
         Figure("search_in_flight_seconds", flying, None, "lower", f"{flying_calls.policy_calls} calls"),
-        Figure("search_single_calls", single_calls.policy_calls, None, "lower", "one tree at a time, same trees"),
+        Figure(
+            "search_single_calls", single_calls.policy_calls, None, "lower", "one tree at a time, same trees"
+        ),
     ]
     print_figures(figures, options.json)
 

@@ -161,7 +161,9 @@ def check(config: Config) -> None:
             "tasks that it learns from. Use --test.split test."
         )
     if config.collect.temperature == 0 or config.policy.temperature == 0:
-        raise ConfigError("a temperature of 0 makes all candidates equal. Use one above 0 to search and to choose.")
+        raise ConfigError(
+            "a temperature of 0 makes all candidates equal. Use one above 0 to search and to choose."
+        )
     if config.collect.search.uses_critic:
         raise ConfigError(
             "this recipe searches by the environment's reward: use --collect.search.values reward, evaluation rollout, "
@@ -173,14 +175,20 @@ def shop(config: Config) -> WebShopEnv:
     """An environment; all of them share one server."""
     files = config.shop
     return WebShopEnv(
-        files.products, files.attributes, files.human, human_goals=files.human is not None, max_steps=config.max_steps
+        files.products,
+        files.attributes,
+        files.human,
+        human_goals=files.human is not None,
+        max_steps=config.max_steps,
     )
 
 
 def policy_backbone(config: Config) -> BackboneConfig:
     """What is loaded for the policy."""
     options = config.policy
-    return BackboneConfig(options.model, dtype=options.dtype, quantization=options.quantization, device=options.device)
+    return BackboneConfig(
+        options.model, dtype=options.dtype, quantization=options.quantization, device=options.device
+    )
 
 
 def searched(config: Config, backbone: Backbone) -> Path:
@@ -233,7 +241,10 @@ def trained(config: Config, pairs: Any) -> PreferenceCritic:
         directory=config.folder / "training", data_hash=provenance["rows_sha256"],
     )  # fmt: skip
     shown = ("loss", "rewards/accuracies", "rewards/margins")
-    print(f"dpo on {len(pairs)} pairs: {({n: round(fit.metrics[n], 4) for n in shown if n in fit.metrics})}", flush=True)
+    print(
+        f"dpo on {len(pairs)} pairs: { ({n: round(fit.metrics[n], 4) for n in shown if n in fit.metrics}) }",
+        flush=True,
+    )
     fit.critic.config = replace(fit.critic.config, read_out=options.read_out)
     return fit.critic
 

@@ -10,9 +10,15 @@ HELP = "look at search trees: a listing, one tree as text, or a page with pictur
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="trees as JSON lines, as a search writes them")
-    parser.add_argument("--task", help="only the trees of this task; without --output the tree is printed as text")
-    parser.add_argument("--output", type=Path, metavar="PAGE", help="write a page (.html), or one tree's picture (.svg)")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="trees as JSON lines, as a search writes them"
+    )
+    parser.add_argument(
+        "--task", help="only the trees of this task; without --output the tree is printed as text"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="PAGE", help="write a page (.html), or one tree's picture (.svg)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,7 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     trees = [tree for tree in read_trees(arguments.file) if arguments.task in (None, tree.task)]
     if not trees:
         wanted = "" if arguments.task is None else f" of task {arguments.task!r}"
-        raise LogError(f"{arguments.file} has no tree{wanted}. `agentq tree {arguments.file}` lists what it has.")
+        raise LogError(
+            f"{arguments.file} has no tree{wanted}. `agentq tree {arguments.file}` lists what it has."
+        )
     if arguments.output is None:
         for tree in trees:
             print(summary_line(tree))
@@ -34,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output
     if output.suffix == ".svg":
         if len(trees) != 1:
-            raise ConfigError(f"--output {output} is one picture, but there are {len(trees)} trees. Name one with --task.")
+            raise ConfigError(
+                f"--output {output} is one picture, but there are {len(trees)} trees. Name one with --task."
+            )
         output.write_text(str(tree_svg(trees[0])), encoding="utf-8")
     elif output.suffix == ".html":
         output.write_text(tree_page(trees, arguments.file.name), encoding="utf-8")

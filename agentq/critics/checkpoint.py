@@ -217,6 +217,7 @@ def local_folder(source: str, revision: str | None = None) -> Path:
 
 
 def stored_backbone(folder: Path, stored: Mapping[str, Any], device: str) -> Backbone:
+    """The backbone that a checkpoint describes, without its adapter. Raises ``CheckpointError``: not to be had."""
     name = str(folder / BACKBONE) if stored["saved"] else stored["name"]
     config = BackboneConfig(
         name=name if not stored["saved"] or Path(name).is_absolute() else f"./{name}",

@@ -106,7 +106,8 @@ class JudgeCritic:
             Scores(
                 q=np.array([-np.inf if key is None else grades[key] for key in row]),
                 reasons=tuple(
-                    None if c.valid else c.error or "the text does not parse into an action" for c in candidates
+                    None if c.valid else c.error or "the text does not parse into an action"
+                    for c in candidates
                 ),
             )
             for row, (_, candidates) in zip(keys, batch, strict=True)
@@ -126,7 +127,9 @@ class JudgeCritic:
         for start in range(0, len(keys), self.batch):
             some = keys[start : start + self.batch]
             answers = self.judge.propose(
-                [questions[key] for key in some], self.votes, [decision_seed(key, self.seed, 0) for key in some]
+                [questions[key] for key in some],
+                self.votes,
+                [decision_seed(key, self.seed, 0) for key in some],
             )
             for key, candidates in zip(some, answers, strict=True):
                 found[key] = self._mean(candidates)
@@ -149,6 +152,6 @@ def _text(message: Message) -> str:
     if isinstance(content, str):
         return content
     raise CriticError(
-        f"a message of role {message.get('role')!r} has {type(content).__name__} content, which a judge cannot be asked "
-        "about. Render the observation as text."
+        f"a message of role {message.get('role')!r} has {type(content).__name__} content, which a judge cannot be "
+        "asked about. Render the observation as text."
     )

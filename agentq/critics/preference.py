@@ -39,7 +39,9 @@ class PreferenceConfig:
     reply: Literal["text", "action"] = "text"  # what is scored: the whole reply, or the parsed action alone
     #: shared: the prompt of a state is read once; one_by_one: for models that cannot, same values, slower.
     method: Literal["shared", "one_by_one"] = "shared"
-    training: Mapping[str, Any] = field(default_factory=dict[str, Any])  # objective, settings, hash of the data
+    training: Mapping[str, Any] = field(
+        default_factory=dict[str, Any]
+    )  # objective, settings, hash of the data
 
 
 class PreferenceCritic:
@@ -86,7 +88,8 @@ class PreferenceCritic:
         tokens = [request_tokens(r, self.backbone, None, self.backbone.max_length) for r in live]
         values = self._values([prompt for prompt, _ in tokens], [replies for _, replies in tokens])
         by_state = {
-            request.number: found.double().cpu().numpy()[None] for request, found in zip(live, values, strict=True)
+            request.number: found.double().cpu().numpy()[None]
+            for request, found in zip(live, values, strict=True)
         }
         return [request_scores(r, by_state.get(r.number), 1, "mean", 0.0) for r in requests]
 
@@ -174,7 +177,9 @@ class PreferenceCritic:
         policy = reply_logprobs(self.backbone, prompts, replies, **reading)
         with self.as_reference() as reference:
             before = reply_logprobs(reference, prompts, replies, **reading)
-        ratios = [(p.double() - r.to(p.device).double()).sum(dim=1) for p, r in zip(policy, before, strict=True)]
+        ratios = [
+            (p.double() - r.to(p.device).double()).sum(dim=1) for p, r in zip(policy, before, strict=True)
+        ]
         if config.read_out == "sum_logratio":
             return [config.beta * ratio for ratio in ratios]
         counts = [torch.tensor([len(reply) for reply in some]) for some in replies]
@@ -196,7 +201,9 @@ class PreferenceCritic:
                 reference_logits = output_logits(reference, other).to(logits.device)
             tokens, mask = reply_tokens(some, hidden.shape[1], logits.device)
             values.append(
-                read_q(logits.double(), reference_logits.double(), tokens, mask, read_out="official_logit_diff")
+                read_q(
+                    logits.double(), reference_logits.double(), tokens, mask, read_out="official_logit_diff"
+                )
             )
         return values
 

@@ -53,8 +53,8 @@ def output_logits(backbone: Backbone, hidden: Tensor) -> Tensor:
     present = [name for name in _BEHIND if getattr(config, name, None) not in (None, 1, 1.0)]
     if present:
         raise BackboneError(
-            f"{backbone.config.name!r} changes its logits behind the output layer ({', '.join(present)}), which scoring "
-            "replies does not reproduce. Use another language model."
+            f"{backbone.config.name!r} changes its logits behind the output layer ({', '.join(present)}), which "
+            "scoring replies does not reproduce. Use another language model."
         )
     return model.get_output_embeddings()(hidden)
 
@@ -78,9 +78,7 @@ def reply_logprobs(
     max_batch_tokens: int = 8192,
 ) -> list[Tensor]:
     """(N_s, T) per state: log pi of every token of every reply in nats, 0 behind its end, float32."""
-    states = reply_states(
-        backbone, prompt_ids, reply_ids, method=method, max_batch_tokens=max_batch_tokens
-    )
+    states = reply_states(backbone, prompt_ids, reply_ids, method=method, max_batch_tokens=max_batch_tokens)
     found: list[Tensor] = []
     for hidden, replies in zip(states, reply_ids, strict=True):
         tokens, mask = reply_tokens(replies, hidden.shape[1], hidden.device)

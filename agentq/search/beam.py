@@ -35,8 +35,8 @@ class BeamSettings:
     def __post_init__(self) -> None:
         if self.width < 1 or self.samples < 1 or self.depth < 0 or not 0 <= self.gamma <= 1:
             raise ConfigError(
-                f"width={self.width}, samples={self.samples}, depth={self.depth}, gamma={self.gamma}: expected at least "
-                "1, 1, 0, and a discount in [0, 1]."
+                f"width={self.width}, samples={self.samples}, depth={self.depth}, gamma={self.gamma}: expected at "
+                "least 1, 1, 0, and a discount in [0, 1]."
             )
 
 
@@ -55,7 +55,9 @@ class BeamNode:
 class BeamSearch:
     """The look-ahead of one state; after ``run`` ``best`` is the winning node and ``choice`` its first action."""
 
-    def __init__(self, world: World, state: State, name: str, seed: int, settings: BeamSettings | None = None) -> None:
+    def __init__(
+        self, world: World, state: State, name: str, seed: int, settings: BeamSettings | None = None
+    ) -> None:
         self.world = world
         self.settings = settings or BeamSettings()
         self.name, self.seed = name, seed
@@ -73,7 +75,9 @@ class BeamSearch:
         if best.path:
             return best.path[0]
         if not best.candidates:
-            raise CriticError(f"{self.name}: no candidate is valid, so nothing can be planned. Sample more, or hotter.")
+            raise CriticError(
+                f"{self.name}: no candidate is valid, so nothing can be planned. Sample more, or hotter."
+            )
         return best.candidates[0]
 
     def run(self) -> Search:
@@ -102,7 +106,9 @@ class BeamSearch:
         if live:
             proposals: list[list[Candidate]] = yield [self._propose(node) for node in live]
             valid = [[c for c in some if c.valid] for some in proposals]
-            asked: list[Request] = [Evaluate(n.state, some) for n, some in zip(live, valid, strict=True) if some]
+            asked: list[Request] = [
+                Evaluate(n.state, some) for n, some in zip(live, valid, strict=True) if some
+            ]
             answers: Any = (yield asked) if asked else []
             remaining = iter(answers)
             for node, some in zip(live, valid, strict=True):

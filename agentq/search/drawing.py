@@ -12,12 +12,13 @@ _ROW, _COLUMN, _MARGIN, _RADIUS = 30.0, 250.0, 16.0, 6.0
 _CHARACTERS = 30  # of an action beside its node
 
 _STYLE = """
-:root { color-scheme: light dark; --text: #1d2330; --quiet: #5a6475; --page: #ffffff; --line: #b9c0cc; --best: #b4530a; }
+:root { color-scheme: light dark; --text: #1d2330; --quiet: #5a6475; --page: #ffffff; --line: #b9c0cc;
+  --best: #b4530a; }
 @media (prefers-color-scheme: dark) {
   :root { --text: #e6e9ef; --quiet: #9aa4b5; --page: #14171d; --line: #4a5261; --best: #f0a35e; }
 }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); margin: 2rem auto; max-width: 90rem;
-  padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); margin: 2rem auto;
+  max-width: 90rem; padding: 0 1rem; }
 h1 { font-size: 1.35rem; } details { border-top: 1px solid var(--line); padding: .4rem 0; } summary { cursor: pointer; }
 summary span { color: var(--quiet); margin-left: .8rem; } .scroll { overflow-x: auto; } dl { display: grid;
   grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: var(--quiet); } dd { margin: 0; }
@@ -43,24 +44,13 @@ def tree_svg(tree: Tree, *, maximum: int = 400) -> Markup:
     low, high = _range(shown)
     width = _MARGIN * 2 + (max(node.depth for node in shown) + 1) * _COLUMN
     height = _MARGIN * 2 + max(y for _, y in places.values()) - _MARGIN + _ROW / 2
-    parts: list[Markup] = []
-    for node in shown:
-        x, y = places[id(node)]
-        if node.parent is not None:
-            fx, fy = places[id(node.parent)]
-            share = node.visits / max(node.parent.visits, 1)
-            parts.append(
-                Markup('<path class="{}" stroke-width="{:.1f}" d="M{:.0f} {:.0f} C{:.0f} {:.0f} {:.0f} {:.0f} {:.0f} {:.0f}"/>').format(
-                    "best" if id(node) in best else "", 0.7 + 3 * min(share, 1.0),
-                    fx, fy, fx + 30, fy, x - 34, y, x - _RADIUS, y,
-                )
-            )  # fmt: skip
+    parts = [_line(node, places, id(node) in best) for node in shown if node.parent is not None]
     parts += [_node(node, places[id(node)], id(node) in best, low, high) for node in shown]
     left_out = sum(1 for _ in tree.root.preorder()) - len(shown)
     label = f"search tree of {tree.task}, {len(shown)} nodes" + (f", {left_out} left out" if left_out else "")
     return Markup(
-        '<svg class="tree" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{}" width="{:.0f}" height="{:.0f}" '
-        'viewBox="0 0 {:.0f} {:.0f}"><style>{}</style>{}</svg>'
+        '<svg class="tree" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{}" width="{:.0f}" '
+        'height="{:.0f}" viewBox="0 0 {:.0f} {:.0f}"><style>{}</style>{}</svg>'
     ).format(label, width, height, width, height, Markup(_SVG_STYLE), Markup("").join(parts))
 
 
@@ -101,7 +91,9 @@ def summary_line(tree: Tree) -> str:
 
 
 def _section(tree: Tree, is_open: bool) -> Markup:
-    return Markup('<details{}><summary>{}<span>{}</span></summary><div class="scroll">{}</div></details>').format(
+    return Markup(
+        '<details{}><summary>{}<span>{}</span></summary><div class="scroll">{}</div></details>'
+    ).format(
         Markup(" open") if is_open else "", tree.task, summary_line(tree).split("  ", 1)[1], tree_svg(tree)
     )
 
@@ -131,7 +123,10 @@ def _places(root: Node, shown: Sequence[Node]) -> dict[int, tuple[float, float]]
             rows[id(node)], free = float(free), free + 1
     last = free - 1
     return {
-        id(node): (_MARGIN + node.depth * _COLUMN + _RADIUS, _MARGIN + (last - rows[id(node)]) * _ROW + _RADIUS)
+        id(node): (
+            _MARGIN + node.depth * _COLUMN + _RADIUS,
+            _MARGIN + (last - rows[id(node)]) * _ROW + _RADIUS,
+        )
         for node in shown
     }
 
@@ -142,13 +137,25 @@ def _range(nodes: Sequence[Node]) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
+def _line(node: Node, places: dict[int, tuple[float, float]], best: bool) -> Markup:
+    """From the parent to the node, as thick as the node's share of visits."""
+    assert node.parent is not None
+    (fx, fy), (x, y) = places[id(node.parent)], places[id(node)]
+    thickness = 0.7 + 3 * min(node.visits / max(node.parent.visits, 1), 1.0)
+    curve = f"M{fx:.0f} {fy:.0f} C{fx + 30:.0f} {fy:.0f} {x - 34:.0f} {y:.0f} {x - _RADIUS:.0f} {y:.0f}"
+    return Markup('<path class="{}" stroke-width="{:.1f}" d="{}"/>').format(
+        "best" if best else "", thickness, curve
+    )
+
+
 def _node(node: Node, place: tuple[float, float], best: bool, low: float, high: float) -> Markup:
     x, y = place
     share = min(max((node.value - low) / (high - low), 0.0), 1.0)
     hue, light = (215, 45 + 25 * share) if share < 0.5 else (30, 75 - 25 * share)
     tip = "\n".join(
         [
-            f"value {node.value:.4f}, {node.visits} visits, reward {node.reward:g}" + (", terminal" if node.terminal else ""),
+            f"value {node.value:.4f}, {node.visits} visits, reward {node.reward:g}"
+            + (", terminal" if node.terminal else ""),
             *([f"critic {node.q:.4f}"] if node.q is not None else []),
             node.text or node.action or "start",
         ]
@@ -171,5 +178,3 @@ def _label(node: Node, limit: int) -> str:
 def _numbers(node: Node) -> str:
     reward = f", reward {node.reward:g}" if node.terminal or node.reward else ""
     return f"{node.value:.2f} in {node.visits}{reward}"
-
-

@@ -111,7 +111,9 @@ class Forest:
                     groups.setdefault((request.n, request.opponent), []).append((current, place, request))
             group = max(groups.values(), key=len)
             # Searches that wait for little go first: they ask anew, and calls stay full.
-            proposals = sorted(group, key=lambda item: len(item[0].requests) - len(item[0].answers))[: self.batch]
+            proposals = sorted(group, key=lambda item: len(item[0].requests) - len(item[0].answers))[
+                : self.batch
+            ]
             found = self._candidates([request for _, _, request in proposals])
             served = proposals
         for (current, place, _), answer in zip(served, found, strict=True):
@@ -120,7 +122,9 @@ class Forest:
     def _candidates(self, requests: Sequence[Propose]) -> Sequence[Any]:
         policy = self.opponent if requests[0].opponent else self.policy
         if policy is None:
-            raise ConfigError("this search asks for the other side's replies. Pass Forest(opponent=...), a policy.")
+            raise ConfigError(
+                "this search asks for the other side's replies. Pass Forest(opponent=...), a policy."
+            )
         self.statistics.policy_calls += 1
         self.statistics.proposals += len(requests)
         return policy.propose(

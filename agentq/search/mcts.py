@@ -218,7 +218,9 @@ def priors(q: FloatArray, temperature: float) -> FloatArray:
     if not known.any():
         return np.full(len(q), 1 / max(len(q), 1))
     spread = float(q[known].std()) or 1.0
-    weights = np.where(known, np.exp((np.where(known, q, 0.0) - q[known].max()) / (temperature * spread)), 0.0)
+    weights = np.where(
+        known, np.exp((np.where(known, q, 0.0) - q[known].max()) / (temperature * spread)), 0.0
+    )
     return weights / weights.sum()
 
 

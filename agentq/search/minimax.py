@@ -84,7 +84,9 @@ class MinimaxSearch:
     def best(self) -> MinimaxNode:
         """The own move of the largest value, the first on ties. Raises ``CriticError`` where there is none."""
         if not self.root.children:
-            raise CriticError(f"{self.name}: no candidate is valid, so nothing can be planned. Sample more, or hotter.")
+            raise CriticError(
+                f"{self.name}: no candidate is valid, so nothing can be planned. Sample more, or hotter."
+            )
         return max(self.root.children, key=lambda node: node.value)
 
     @property
@@ -123,7 +125,9 @@ class MinimaxSearch:
         live = [node for node in nodes if not node.state.ended]
         if not live:
             return
-        answers: list[list[Candidate]] = yield [self._propose(node, self.settings.samples, False) for node in live]
+        answers: list[list[Candidate]] = yield [
+            self._propose(node, self.settings.samples, False) for node in live
+        ]
         able = [
             (node, valid)
             for node, some in zip(live, answers, strict=True)
@@ -135,7 +139,9 @@ class MinimaxSearch:
             node.value = float(np.max(q))
 
     def _propose(self, node: MinimaxNode, n: int, opponent: bool) -> Propose:
-        return Propose(node.state, n, decision_seed(f"{self.name}|{node.name}", self.seed, int(opponent)), opponent)
+        return Propose(
+            node.state, n, decision_seed(f"{self.name}|{node.name}", self.seed, int(opponent)), opponent
+        )
 
     def _back_up(self, node: MinimaxNode, own: bool) -> float:
         """The value of a state with the reward that led there, from the leaves upwards."""

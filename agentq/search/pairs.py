@@ -111,7 +111,11 @@ def prompt_of(node: Node, settings: PairSettings) -> tuple[Message, ...]:
 
 
 def write_pairs(
-    trees: Iterable[Tree], folder: str | Path, settings: PairSettings | None = None, *, source: Path | None = None
+    trees: Iterable[Tree],
+    folder: str | Path,
+    settings: PairSettings | None = None,
+    *,
+    source: Path | None = None,
 ) -> Any:
     """Write the pairs of ``trees`` as a ``datasets`` folder and return the ``datasets.Dataset``.
 

@@ -105,7 +105,9 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if torn:
-                    raise LogError(f"{path}, line {number - 1} is no JSON. Restore the file, or cut that line out.")
+                    raise LogError(
+                        f"{path}, line {number - 1} is no JSON. Restore the file, or cut that line out."
+                    )
                 end += len(line)
                 try:
                     record = json.loads(line)

@@ -22,10 +22,14 @@ class Rules:
     """Where the variants differ."""
 
     initial: Literal["reward", "zero"] = "reward"  # a node's value before its first visit
-    unvisited: Literal["optimistic", "value"] = "optimistic"  # its score then: +inf unless below 0, or that value
+    unvisited: Literal["optimistic", "value"] = (
+        "optimistic"  # its score then: +inf unless below 0, or that value
+    )
     invalid_reward: float = -1.0  # of a reply that does not parse or that the environment refuses
     depth_penalty: float = -0.5  # what a simulation returns that reaches the depth limit
-    failure: float | None = None  # what a terminal node with reward 0 takes for itself; none: what is passed up
+    failure: float | None = (
+        None  # what a terminal node with reward 0 takes for itself; none: what is passed up
+    )
     ends_at_depth: bool = False  # a node at the depth limit becomes terminal when it is to be expanded
     root_kept: bool = False  # the walk stops where it would take a child of the root out of the tree
     ends_on_reward: bool = True  # any positive reward ends the task

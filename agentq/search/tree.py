@@ -53,7 +53,7 @@ class Node:
 
     def preorder(self) -> Iterator[Node]:
         """This node and everything below, parents before children, children in order."""
-        waiting = [self]
+        waiting: list[Node] = [self]
         while waiting:
             node = waiting.pop()
             yield node

@@ -44,7 +44,9 @@ class World(Protocol):
 class SearchEnvironment(Protocol):
     """The part of a Gymnasium environment that is used; ``snapshot`` and ``restore`` are optional."""
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Begin the task ``options["task"]``."""
         ...
 

@@ -31,7 +31,9 @@ class PreferenceTraining:
     accumulate: int = 1  # forwards per step
     warmup: float = 0.1  # share of the steps, then constant
     weight_decay: float = 0.0
-    max_length: int = 0  # tokens; 0: what the longest pair needs. A pair that does not fit is an error, never cut
+    max_length: int = (
+        0  # tokens; 0: what the longest pair needs. A pair that does not fit is an error, never cut
+    )
     activation_checkpointing: bool = False
     seed: int = 0
 
@@ -59,7 +61,9 @@ def fit_preference(
     Raises ``MissingExtraError`` without trl, ``TrainingError`` when trl would cut or drop a pair, or without pairs.
     """
     if find_spec("trl") is None:
-        raise MissingExtraError('preference training needs trl, which is not installed. Run: pip install "agentq[train]"')
+        raise MissingExtraError(
+            'preference training needs trl, which is not installed. Run: pip install "agentq[train]"'
+        )
     from trl.trainer.dpo_config import DPOConfig
     from trl.trainer.dpo_trainer import DPOTrainer
 
@@ -71,8 +75,9 @@ def fit_preference(
     rows = pairs.select_columns(["prompt", "chosen", "rejected"])
     limit = needed_length(rows, base, settings.max_length)
     on_accelerator = base.device.type != "cpu"
+    model: Any = base.model
     trainer = DPOTrainer(
-        model=base.model,
+        model=model,
         processing_class=base.tokenizer,
         train_dataset=rows,
         peft_config=_peft_config(lora),
@@ -96,7 +101,9 @@ def fit_preference(
 def needed_length(rows: Any, backbone: Backbone, wanted: int) -> int:
     """Tokens of the longest pair, or ``wanted`` when that is enough. Raises ``TrainingError`` when nothing is."""
     if not len(rows):
-        raise TrainingError("there are no pairs to learn from. Search more tasks, or lower the gap that a pair needs.")
+        raise TrainingError(
+            "there are no pairs to learn from. Search more tasks, or lower the gap that a pair needs."
+        )
     longest = max(
         len(backbone.prompt_ids(row["prompt"]))
         + max(len(backbone.action_ids(row[name][-1]["content"])) for name in ("chosen", "rejected"))
@@ -106,9 +113,9 @@ def needed_length(rows: Any, backbone: Backbone, wanted: int) -> int:
     allowed = min(wanted or longest, backbone.max_length)
     if longest - 8 > allowed:
         raise TrainingError(
-            f"the longest pair has {longest - 8} tokens, but only {allowed} are allowed (max_length={wanted or 'auto'}, "
-            f"{backbone.config.name!r} reads {backbone.max_length}). trl would cut the reply off the end or drop the "
-            "pair. Raise max_length, use a longer model, or render shorter observations."
+            f"the longest pair has {longest - 8} tokens, but only {allowed} are allowed "
+            f"(max_length={wanted or 'auto'}; {backbone.config.name!r} reads {backbone.max_length}). trl would cut the "
+            "reply off its end or drop the pair. Raise max_length, use a longer model, or render shorter observations."
         )
     return allowed
 
@@ -128,8 +135,8 @@ def check_nothing_lost(prepared: Any, rows: int, limit: int) -> None:
         replies = [len(row[name]) for name in ("chosen_ids", "rejected_ids")]
         if min(replies) < 1 or len(row["prompt_ids"]) + max(replies) > limit:
             raise TrainingError(
-                f"pair {number} has {len(row['prompt_ids'])} + {max(replies)} tokens, and trl cuts at {limit}: its reply "
-                "would lose its end. Raise max_length."
+                f"pair {number} has {len(row['prompt_ids'])} + {max(replies)} tokens, and trl cuts at {limit}: its "
+                "reply would lose its end. Raise max_length."
             )
 
 
@@ -180,5 +187,9 @@ def _peft_config(lora: LoraSettings) -> Any:
     if targets != "all-linear":
         targets = [part.strip() for part in lora.target_modules.split(",") if part.strip()]
     return LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
     )

@@ -20,7 +20,12 @@ from agentq.objectives.dpo import ReadOut, read_q
 from agentq.types import Candidate
 
 STATES = [
-    [{"role": "user", "content": "Goal: a red mug, price lower than 20 dollars\nDone: nothing\nPage: search"}],
+    [
+        {
+            "role": "user",
+            "content": "Goal: a red mug, price lower than 20 dollars\nDone: nothing\nPage: search",
+        }
+    ],
     [{"role": "user", "content": "Goal: blue shoes\nDone: search[shoes]\nPage: results 1, 3 found"}],
 ]
 TEXTS = (["search[red mug]", "search[mug]", "click[buy now]"], ["click[back to search]", "click[next >]"])
@@ -75,7 +80,9 @@ def test_values_equal_plain_forwards_of_two_separate_models(
             assert value == pytest.approx(wanted.item(), abs=2e-5)
 
 
-def test_reference_is_the_base_model_with_the_adapter_off_and_on_again(adapted: Backbone, base: Backbone) -> None:
+def test_reference_is_the_base_model_with_the_adapter_off_and_on_again(
+    adapted: Backbone, base: Backbone
+) -> None:
     critic = PreferenceCritic(adapted)
     before, _ = plain_logits(adapted, STATES[0], TEXTS[0][0])
     with critic.as_reference() as reference:
@@ -119,7 +126,11 @@ def test_two_models_equal_one_with_an_adapter(adapted: Backbone, base: Backbone)
 def test_contract(adapted: Backbone) -> None:
     critic = PreferenceCritic(adapted)
     assert isinstance(critic, Critic)
-    mixed = [Candidate("click[a]", "click[a]"), Candidate("???", None, "no action in it"), Candidate("click[a]", "click[a]")]
+    mixed = [
+        Candidate("click[a]", "click[a]"),
+        Candidate("???", None, "no action in it"),
+        Candidate("click[a]", "click[a]"),
+    ]
     (scores,) = critic.score_heads([(STATES[0], mixed)])
     assert scores.q[1] == -np.inf
     assert scores.reasons[1] == "no action in it"
@@ -134,14 +145,18 @@ def test_contract(adapted: Backbone) -> None:
 def test_the_whole_reply_is_scored_or_the_action_alone(adapted: Backbone) -> None:
     thought = [Candidate("I need mugs. search[mug]", "search[mug]")]
     whole = PreferenceCritic(adapted).score([(STATES[0], thought)])[0]
-    action = PreferenceCritic(adapted, config=PreferenceConfig(reply="action")).score([(STATES[0], thought)])[0]
+    action = PreferenceCritic(adapted, config=PreferenceConfig(reply="action")).score([(STATES[0], thought)])[
+        0
+    ]
     alone = PreferenceCritic(adapted).score([(STATES[0], [Candidate("search[mug]", "search[mug]")])])[0]
     assert action == alone
     assert whole != alone
 
 
 def test_folder_round_trip_by_its_kind(adapted: Backbone, tmp_path: Path) -> None:
-    critic = PreferenceCritic(adapted, config=PreferenceConfig("mean_logratio", beta=0.2, training={"data_hash": "x"}))
+    critic = PreferenceCritic(
+        adapted, config=PreferenceConfig("mean_logratio", beta=0.2, training={"data_hash": "x"})
+    )
     folder = critic.save_pretrained(tmp_path / "critic")
     again = load_critic(folder, device="cpu")
     assert isinstance(again, PreferenceCritic)
@@ -177,7 +192,9 @@ def test_refuses_other_weights_and_other_templates(adapted: Backbone, tmp_path: 
         PreferenceCritic.from_pretrained(folder, device="cpu")
 
 
-def test_refuses_a_missing_adapter_and_a_reference_too_many(adapted: Backbone, base: Backbone, tmp_path: Path) -> None:
+def test_refuses_a_missing_adapter_and_a_reference_too_many(
+    adapted: Backbone, base: Backbone, tmp_path: Path
+) -> None:
     folder = PreferenceCritic(adapted).save_pretrained(tmp_path / "critic")
     with pytest.raises(CheckpointError, match="reference inside"):
         PreferenceCritic.from_pretrained(folder, reference=base, device="cpu")

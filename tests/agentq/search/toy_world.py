@@ -84,7 +84,8 @@ class TableCritic:
     def score_heads(self, batch: Sequence[tuple[Messages, Sequence[Candidate]]]) -> list[Scores]:
         self.calls += 1
         return [
-            Scores(np.array([self.value(str(m[-1]["content"]), str(c.action)) for c in some])) for m, some in batch
+            Scores(np.array([self.value(str(m[-1]["content"]), str(c.action)) for c in some]))
+            for m, some in batch
         ]
 
 
