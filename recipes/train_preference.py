@@ -40,14 +40,13 @@ from agentq.search.settings import SearchSettings
 from agentq.search.worlds import EnvironmentWorld
 from agentq.training.preference import PreferenceTraining, fit_preference
 from agentq_envs.webshop.env import WebShopEnv
-from agentq_envs.webshop.panels import panel_names
 from agentq_envs.webshop.shops import ShopSettings, panel_tasks, shop_panel
-from agentq_eval.arms import ArmSettings, value_arms, value_deciders
+from agentq_eval.arms import ArmSettings, value_arms
 from agentq_eval.episodes import ARMS
 from agentq_eval.reports import Report
 from agentq_eval.reports.summary import summary
-from agentq_eval.running.run import RunSettings, run
-from agentq_eval.suites.suite import CriticSpec, EnvironmentSpec, PanelSpec, PolicySpec, Roles, Suite
+from agentq_eval.suites.suite import CriticSpec, EnvironmentSpec, PolicySpec, Roles, Suite
+from agentq_eval.value_evaluation import panel_spec, play_value_arms
 
 T = TypeVar("T")
 
@@ -257,24 +256,10 @@ def evaluated(config: Config, backbone: Backbone, critic: PreferenceCritic) -> R
         for temperature in (options.temperature, 0.0)
     )
     suite = held_out(config)
-    hashes = {"policy_weights": backbone.fingerprint, "policy_template": backbone.template_fingerprint}
-
-    def tokens() -> int:
-        return policy.statistics.computed_tokens + greedy.statistics.computed_tokens + critic.tokens
-
-    return run(
-        suite,
-        config.folder,
-        deciders=value_deciders(suite.arms, policy, greedy, critic),
-        make_env=partial(shop, config),
-        fingerprints={
-            f"{arm.name}@{n}": {**hashes, **({"critic": critic.fingerprint} if arm.critic else {})}
-            for arm in suite.arms
-            for n in arm.n
-        },
-        meter=tokens,
-        settings=RunSettings(slots=config.batch_size),
-    )
+    return play_value_arms(
+        suite, config.folder, policy=policy, greedy=greedy, critic=critic, make_env=partial(shop, config),
+        slots=config.batch_size,
+    )  # fmt: skip
 
 
 def held_out(config: Config) -> Suite:
@@ -285,9 +270,7 @@ def held_out(config: Config) -> Suite:
         name=config.name,
         title="Choice by a preference critic on WebShop",
         environment=EnvironmentSpec("agentq_envs:agentq/WebShop-v0"),
-        panel=PanelSpec(panel.name, hash=panel.hash, first=min(options.tasks, len(panel.tasks)))
-        if panel.name in panel_names()
-        else PanelSpec(tasks=panel.tasks[: options.tasks]),
+        panel=panel_spec(panel, options.tasks),
         policy=PolicySpec(
             policy.model, policy.dtype, policy.quantization, policy.device, policy.temperature,
             policy.top_p, policy.max_new_tokens,

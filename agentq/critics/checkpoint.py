@@ -12,7 +12,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -51,28 +52,40 @@ CONFIG, HEADS, ADAPTER, BACKBONE, CARD = (
 
 def save_critic(critic: QCritic, folder: Path, save_backbone: bool) -> Path:
     """Write the folder; it appears complete or not at all."""
+    with whole_folder(folder) as aside:
+        content = describe(critic, adapter_of(critic.backbone) is not None, save_backbone)
+        tensors = {name: t.detach().cpu().contiguous() for name, t in critic.heads.state_dict().items()}
+        save_file(tensors, aside / HEADS)
+        write_common(aside, content, critic.backbone, save_backbone)
+        (aside / CARD).write_text(_card(folder.name, content))
+    return folder
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of ``folder`` at the end, or leaves no trace."""
     aside = folder.with_name(f".{folder.name}.writing")
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        adapter = adapter_of(critic.backbone)
-        content = describe(critic, adapter is not None, save_backbone)
-        (aside / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-        tensors = {name: t.detach().cpu().contiguous() for name, t in critic.heads.state_dict().items()}
-        save_file(tensors, aside / HEADS)
-        if adapter is not None:
-            adapter.save_pretrained(str(aside / ADAPTER), safe_serialization=True)
-            (aside / ADAPTER / CARD).unlink(missing_ok=True)  # peft's template; ours is one level up
-        if save_backbone:
-            write_backbone(critic.backbone, aside / BACKBONE)
-        (aside / CARD).write_text(_card(folder.name, content))
-        replace_folder(aside, folder)
+        yield aside
+        _replace(aside, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(
             f"critic could not be written to {folder}: {error}. Check space and permissions."
         ) from error
-    return folder
+
+
+def write_common(folder: Path, content: Mapping[str, Any], backbone: Backbone, save_backbone: bool) -> None:
+    """config.json, the adapter where there is one, and on request the backbone."""
+    (folder / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    adapter = adapter_of(backbone)
+    if adapter is not None:
+        adapter.save_pretrained(str(folder / ADAPTER), safe_serialization=True)
+        (folder / ADAPTER / CARD).unlink(missing_ok=True)  # peft's template; ours is one level up
+    if save_backbone:
+        _save_backbone(backbone, folder / BACKBONE)
 
 
 def load_critic(
@@ -261,7 +274,7 @@ def adapter_of(backbone: Backbone) -> Any:
     return backbone.model if isinstance(backbone.model, PeftModel) else None
 
 
-def write_backbone(backbone: Backbone, folder: Path) -> None:
+def _save_backbone(backbone: Backbone, folder: Path) -> None:
     """Weights without adapters, and the tokenizer."""
     model: Any = backbone.model
     adapter = adapter_of(backbone)
@@ -292,7 +305,7 @@ def _fill(heads: QHeads, path: Path) -> None:
     heads.eval().requires_grad_(False)
 
 
-def replace_folder(aside: Path, folder: Path) -> None:
+def _replace(aside: Path, folder: Path) -> None:
     """Put the written folder in place of an earlier one."""
     if folder.exists():
         earlier = folder.with_name(f".{folder.name}.earlier")

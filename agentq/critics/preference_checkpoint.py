@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-
 from agentq.critics.checkpoint import (
     ADAPTER,
-    BACKBONE,
     CARD,
     CONFIG,
     FORMAT,
@@ -22,10 +17,10 @@ from agentq.critics.checkpoint import (
     describe_backbone,
     local_folder,
     read_config,
-    replace_folder,
     stored_backbone,
+    whole_folder,
     with_adapter,
-    write_backbone,
+    write_common,
 )
 from agentq.errors import CheckpointError, ConfigError
 from agentq.provenance import package_versions
@@ -39,25 +34,10 @@ KIND = "agentq.PreferenceCritic"
 
 def save_preference(critic: PreferenceCritic, folder: Path, save_backbone: bool) -> Path:
     """Write the folder; it appears complete or not at all."""
-    aside = folder.with_name(f".{folder.name}.writing")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        adapter = adapter_of(critic.backbone)
-        content = describe_preference(critic, adapter is not None, save_backbone)
-        (aside / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-        if adapter is not None:
-            adapter.save_pretrained(str(aside / ADAPTER), safe_serialization=True)
-            (aside / ADAPTER / CARD).unlink(missing_ok=True)  # peft's template; ours is one level up
-        if save_backbone:
-            write_backbone(critic.backbone, aside / BACKBONE)
+    with whole_folder(folder) as aside:
+        content = describe_preference(critic, adapter_of(critic.backbone) is not None, save_backbone)
+        write_common(aside, content, critic.backbone, save_backbone)
         (aside / CARD).write_text(_card(folder.name, content))
-        replace_folder(aside, folder)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise CheckpointError(
-            f"critic could not be written to {folder}: {error}. Check space and permissions."
-        ) from error
     return folder
 
 
