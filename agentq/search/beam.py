@@ -61,7 +61,8 @@ class BeamSearch:
         self.world = world
         self.settings = settings or BeamSettings()
         self.name, self.seed = name, seed
-        self.kept = [BeamNode(state)]
+        self.root = BeamNode(state)
+        self.kept = [self.root]
 
     @property
     def best(self) -> BeamNode:

@@ -26,10 +26,18 @@ class TreeSearch:
     What is sampled depends on (task, seed, place in the tree) alone, never on what else is searched beside it.
     """
 
-    def __init__(self, world: World, task: str, seed: int, settings: SearchSettings | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        task: str,
+        seed: int,
+        settings: SearchSettings | None = None,
+        *,
+        root: State | None = None,  # where to begin, when not at the task's beginning
+    ) -> None:
         self.settings = settings or SearchSettings()
         self.world = world
-        state = world.root(task, seed)
+        state = root if root is not None else world.root(task, seed)
         self.tree = Tree(task, seed, Node(state, terminal=state.ended))
         self._known: dict[tuple[str, ...], State] = {}  # simulations often meet states of the tree again
 

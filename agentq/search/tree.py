@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from agentq.search.worlds import State
+
+Recommendation: TypeAlias = Literal["visits", "value", "reward"]
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +94,13 @@ class Tree:
                 indices.append(node.parent.children.index(node))
         return indices[::-1]
 
-    def recommended(self) -> Node:
-        """The child of the root to take: most visits, then larger value (no look at rewards of leaves)."""
-        return max(self.root.children, key=lambda node: (node.visits, node.value))
+    def recommended(self, by: Recommendation = "visits") -> Node:
+        """The child of the root to take: most visits, largest mean value, or (with an oracle) best reward below."""
+
+        def key(node: Node) -> tuple[float, ...]:
+            if by == "reward":
+                return max(below.reward for below in node.preorder()), node.value
+            seen = float(node.visits > 0)
+            return (seen, node.visits, node.value) if by == "visits" else (seen, node.value, node.visits)
+
+        return max(self.root.children, key=key)

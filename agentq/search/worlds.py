@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -80,6 +80,25 @@ class EnvironmentWorld:
         """As in ``World``; ``task`` "" lets the environment draw one by the seed."""
         observation, info = self._reset(task, seed)
         return self._state(observation, info, (), (task, seed), 0.0, False)
+
+    def here(self, messages: Messages, admissible: Sequence[str] | None) -> State:
+        """The state that the environment is in now, as a root to plan from; ``back_to`` returns to it.
+
+        Raises ``ConfigError`` where states are replayed: how it was reached is not known here.
+        """
+        if self._replays:
+            raise ConfigError(
+                f"{type(self._env).__name__} has no snapshot() and restore(), which planning inside an episode needs."
+            )
+        allowed = tuple(admissible) if admissible is not None else None
+        self._at = State(tuple(messages), allowed, handle=("", 0, self._env.snapshot()))
+        return self._at
+
+    def back_to(self, state: State) -> None:
+        """Put the environment into a state."""
+        if self._at is not state:
+            self._go(state)
+            self._at = state
 
     def step(self, state: State, action: str) -> State:
         """As in ``World``."""
