@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from agentq.search.tree import Node, Tree
 
-_ROW, _COLUMN, _MARGIN, _RADIUS = 30.0, 250.0, 16.0, 6.0
+_ROW, _COLUMN, _MARGIN, _RADIUS = 36.0, 250.0, 16.0, 6.0
 _CHARACTERS = 30  # of an action beside its node
 
 _STYLE = """
@@ -24,7 +24,8 @@ summary span { color: var(--quiet); margin-left: .8rem; } .scroll { overflow-x: 
   grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: var(--quiet); } dd { margin: 0; }
 """
 _SVG_STYLE = """
-.tree text { font: 13px system-ui, sans-serif; fill: var(--text, #1d2330); }
+.tree text { font: 13px system-ui, sans-serif; fill: var(--text, #1d2330); paint-order: stroke; stroke: var(--page, #ffffff);
+  stroke-width: 4px; stroke-linejoin: round; }
 .tree .quiet { fill: var(--quiet, #5a6475); font-size: 12px; }
 .tree path { fill: none; stroke: var(--line, #b9c0cc); }
 .tree path.best { stroke: var(--best, #b4530a); }
@@ -166,7 +167,7 @@ def _node(node: Node, place: tuple[float, float], best: bool, low: float, high: 
         '<text x="{:.0f}" y="{:.0f}">{}</text><text class="quiet" x="{:.0f}" y="{:.0f}">{}</text></g>'
     ).format(
         tip, "best" if best else "", x, y, _RADIUS if not node.terminal else _RADIUS + 2, hue, light,
-        anchor, y - 1, _label(node, _CHARACTERS), anchor, y + 12, _numbers(node),
+        anchor, y - 4, _label(node, _CHARACTERS), anchor, y + 12, _numbers(node),
     )  # fmt: skip
 
 
