@@ -5,7 +5,8 @@
 Upstream, gateway (with its critic in a process of its own) and clients are processes apart. Unguided requests go
 through the same gateway with {"agentq": {"enabled": false}}, in turn with guided ones. At 50 clients the requests
 come at half the rate of which the bare critic is capable (agents think, act and wait in between); saturation is
-measured without pauses. Every request begins with a number of its own, so that no state was read before. The bare critic scores the same states in batches of the gateway's size.
+measured without pauses. Every request begins with a number of its own, so that no state was read before. The
+bare critic scores the same states in batches of the gateway's size.
 """
 
 from __future__ import annotations

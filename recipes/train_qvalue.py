@@ -50,18 +50,18 @@ from agentq.trajectories.reader import Episode as LoggedEpisode
 from agentq.trajectories.reader import TrajectoryReader
 from agentq.trajectories.writer import TrajectoryWriter
 from agentq_envs.webshop.env import WebShopEnv
-from agentq_envs.webshop.panels import Panel, panel_names
+from agentq_envs.webshop.panels import Panel
 from agentq_envs.webshop.prompt import compact_prompt, observation_prompt
 from agentq_envs.webshop.shops import ShopSettings, panel_tasks, shop_panel
-from agentq_eval.arms import ArmSettings, value_arms, value_deciders
+from agentq_eval.arms import ArmSettings, value_arms
 from agentq_eval.collection import LabelSettings, collect
 from agentq_eval.episodes import ARMS
 from agentq_eval.reports import Report
 from agentq_eval.reports.summary import summary
 from agentq_eval.rollouts import Episode
 from agentq_eval.running.deciders import AgentDecider
-from agentq_eval.running.run import RunSettings, run
-from agentq_eval.suites.suite import CriticSpec, EnvironmentSpec, PanelSpec, PolicySpec, Roles, Suite
+from agentq_eval.suites.suite import CriticSpec, EnvironmentSpec, PolicySpec, Roles, Suite
+from agentq_eval.value_evaluation import panel_spec, play_value_arms
 
 T = TypeVar("T")
 #: What a log without candidate labels can teach, as in configs/logged_returns.yaml.
@@ -372,24 +372,10 @@ def evaluated(config: Config, make_env: partial[WebShopEnv], backbone: Backbone,
     policy = new_policy(config, backbone, config.policy.temperature)
     greedy = new_policy(config, backbone, 0.0)
     suite = held_out(config, shop_panel(config.shop, make_env().server, config.test.split))
-    hashes = {"policy_weights": backbone.fingerprint, "policy_template": backbone.template_fingerprint}
-
-    def tokens() -> int:
-        return policy.statistics.computed_tokens + greedy.statistics.computed_tokens + critic.tokens
-
-    return run(
-        suite,
-        config.folder,
-        deciders=value_deciders(suite.arms, policy, greedy, critic),
-        make_env=make_env,
-        fingerprints={
-            f"{arm.name}@{n}": {**hashes, **({"critic": critic.fingerprint} if arm.critic else {})}
-            for arm in suite.arms
-            for n in arm.n
-        },
-        meter=tokens,
-        settings=RunSettings(slots=config.batch_size),
-    )
+    return play_value_arms(
+        suite, config.folder, policy=policy, greedy=greedy, critic=critic, make_env=make_env,
+        slots=config.batch_size,
+    )  # fmt: skip
 
 
 def held_out(config: Config, panel: Panel) -> Suite:
@@ -400,9 +386,7 @@ def held_out(config: Config, panel: Panel) -> Suite:
         name=config.name,
         title="Q-value guided choice on WebShop",
         environment=EnvironmentSpec("agentq_envs:agentq/WebShop-v0", {"prompt": config.prompt}),
-        panel=PanelSpec(panel.name, hash=panel.hash, first=min(options.tasks, len(panel.tasks)))
-        if panel.name in panel_names()
-        else PanelSpec(tasks=panel.tasks[: options.tasks]),
+        panel=panel_spec(panel, options.tasks),
         policy=PolicySpec(
             policy.model, policy.dtype, policy.quantization, policy.device, policy.temperature,
             policy.top_p, policy.max_new_tokens, policy.restrict,

@@ -14,10 +14,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -36,6 +37,15 @@ from agentq.provenance import package_versions
 if TYPE_CHECKING:
     from agentq.critics.q_head import FeatureFunction, QCritic
 
+
+class SavedCritic(Protocol):
+    """A critic that can be written as a folder."""
+
+    def save_pretrained(self, folder: str | Path, save_backbone: bool = False) -> Path:
+        """Write the folder and return it."""
+        ...
+
+
 FORMAT = 1
 TYPE = "agentq.QCritic"
 _SUPPORT_ARRAYS = ("keys", "pair_mean", "state_mean")
@@ -51,31 +61,43 @@ HEADS, SUPPORT, ADAPTER, BACKBONE, CARD = (
 
 def save_critic(critic: QCritic, folder: Path, save_backbone: bool) -> Path:
     """Write the folder; it appears complete or not at all."""
-    aside = folder.with_name(f".{folder.name}.writing")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        adapter = _adapter(critic.backbone)
-        content = describe(critic, adapter is not None, save_backbone)
-        (aside / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    with whole_folder(folder) as aside:
+        content = describe(critic, adapter_of(critic.backbone) is not None, save_backbone)
         tensors = {name: t.detach().cpu().contiguous() for name, t in critic.heads.state_dict().items()}
         save_file(tensors, aside / HEADS)
         if critic.support is not None:
             arrays = {name: getattr(critic.support, name) for name in _SUPPORT_ARRAYS}
             save_file({name: torch.from_numpy(array) for name, array in arrays.items()}, aside / SUPPORT)
-        if adapter is not None:
-            adapter.save_pretrained(str(aside / ADAPTER), safe_serialization=True)
-            (aside / ADAPTER / CARD).unlink(missing_ok=True)  # peft's template; ours is one level up
-        if save_backbone:
-            _save_backbone(critic.backbone, aside / BACKBONE)
+        write_common(aside, content, critic.backbone, save_backbone)
         (aside / CARD).write_text(_card(folder.name, content))
+    return folder
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of ``folder`` at the end, or leaves no trace."""
+    aside = folder.with_name(f".{folder.name}.writing")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        yield aside
         replace_folder(aside, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(
             f"critic could not be written to {folder}: {error}. Check space and permissions."
         ) from error
-    return folder
+
+
+def write_common(folder: Path, content: Mapping[str, Any], backbone: Backbone, save_backbone: bool) -> None:
+    """config.json, the adapter where there is one, and on request the backbone."""
+    (folder / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    adapter = adapter_of(backbone)
+    if adapter is not None:
+        adapter.save_pretrained(str(folder / ADAPTER), safe_serialization=True)
+        (folder / ADAPTER / CARD).unlink(missing_ok=True)  # peft's template; ours is one level up
+    if save_backbone:
+        _save_backbone(backbone, folder / BACKBONE)
 
 
 def load_critic(
@@ -98,10 +120,10 @@ def load_critic(
         config = QCriticConfig(**fields)
         stored: dict[str, Any] = content["backbone"]
         if backbone is None:
-            backbone = _stored_backbone(folder, stored, device)
+            backbone = stored_backbone(folder, stored, device)
         check_backbone(folder, stored, backbone)
         if stored["adapter"]:
-            backbone = _with_adapter(backbone, folder / ADAPTER)
+            backbone = with_adapter(backbone, folder / ADAPTER)
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a critic of this version: {error!r}.") from error
     fill_heads(heads, folder / HEADS)
@@ -131,17 +153,7 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
             "settings": asdict(critic.heads.settings),
         },
         "critic": asdict(critic.config),
-        "backbone": {
-            "name": backbone.config.name,
-            "kind": backbone.kind,
-            "dtype": backbone.config.dtype,
-            "quantization": backbone.config.quantization,
-            "revision": backbone.config.revision,
-            "fingerprint": backbone.fingerprint,
-            "template_fingerprint": backbone.template_fingerprint,
-            "adapter": adapter,
-            "saved": saved,
-        },
+        "backbone": describe_backbone(backbone, adapter, saved),
         "support": None
         if critic.support is None
         else {name: getattr(critic.support, name) for name in _SUPPORT_NUMBERS},
@@ -149,12 +161,27 @@ def describe(critic: QCritic, adapter: bool, saved: bool) -> dict[str, Any]:
     }
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def describe_backbone(backbone: Backbone, adapter: bool, saved: bool) -> dict[str, Any]:
+    """What a checkpoint says about a backbone: enough to load it again and to refuse another one."""
+    return {
+        "name": backbone.config.name,
+        "kind": backbone.kind,
+        "dtype": backbone.config.dtype,
+        "quantization": backbone.config.quantization,
+        "revision": backbone.config.revision,
+        "fingerprint": backbone.fingerprint,
+        "template_fingerprint": backbone.template_fingerprint,
+        "adapter": adapter,
+        "saved": saved,
+    }
+
+
+def read_config(folder: Path, kind: str = TYPE) -> dict[str, Any]:
     """config.json of a critic folder. Raises ``CheckpointError``: missing, broken, newer, something else."""
     content = read_any_config(folder)
     path = folder / CONFIG
-    if content["type"] != TYPE:
-        raise CheckpointError(f"{path} describes {content['type']!r}, expected {TYPE!r}.")
+    if content["type"] != kind:
+        raise CheckpointError(f"{path} describes {content['type']!r}, expected {kind!r}.")
     if content.get("format", 0) > FORMAT:
         raise CheckpointError(
             f"{path} has format {content['format']}, this version reads up to {FORMAT}. Upgrade agentq."
@@ -181,14 +208,14 @@ def check_backbone(folder: Path, stored: Mapping[str, Any], backbone: Backbone) 
         )
 
 
-def push_critic(critic: QCritic, repo: str, private: bool, save_backbone: bool, api: Any) -> str:
+def push_critic(critic: SavedCritic, repo: str, private: bool, save_backbone: bool, api: Any) -> str:
     """Upload the critic's folder to the repository ``repo``."""
     if api is None:
         from huggingface_hub import HfApi
 
         api = HfApi()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = save_critic(critic, Path(scratch) / repo.rpartition("/")[2], save_backbone)
+        folder = critic.save_pretrained(Path(scratch) / repo.rpartition("/")[2], save_backbone)
         api.create_repo(repo, private=private, exist_ok=True)
         return str(api.upload_folder(repo_id=repo, folder_path=str(folder)))
 
@@ -217,7 +244,8 @@ def local_folder(source: str, revision: str | None = None, *, weights: bool = Tr
         ) from error
 
 
-def _stored_backbone(folder: Path, stored: Mapping[str, Any], device: str) -> Backbone:
+def stored_backbone(folder: Path, stored: Mapping[str, Any], device: str) -> Backbone:
+    """The backbone that a checkpoint describes, without its adapter. Raises ``CheckpointError``: not to be had."""
     name = str(folder / BACKBONE) if stored["saved"] else stored["name"]
     config = BackboneConfig(
         name=name if not stored["saved"] or Path(name).is_absolute() else f"./{name}",
@@ -236,8 +264,8 @@ def _stored_backbone(folder: Path, stored: Mapping[str, Any], device: str) -> Ba
         ) from error
 
 
-def _with_adapter(backbone: Backbone, folder: Path) -> Backbone:
-    """A copy of the backbone with the critic's adapter: peft changes the model it wraps in place."""
+def with_adapter(backbone: Backbone, folder: Path, copied: bool = True) -> Backbone:
+    """The backbone with the critic's adapter, as a copy on request: peft changes the model it wraps in place."""
     from peft import PeftModel
 
     if not (folder / "adapter_model.safetensors").is_file():
@@ -245,13 +273,14 @@ def _with_adapter(backbone: Backbone, folder: Path) -> Backbone:
             f"{folder} has no adapter_model.safetensors. Copy or download the critic again."
         )
     try:
-        wrapped = PeftModel.from_pretrained(copy.deepcopy(backbone.model), str(folder)).eval()
+        model: Any = copy.deepcopy(backbone.model) if copied else backbone.model
+        wrapped = PeftModel.from_pretrained(model, str(folder)).eval()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"the adapter in {folder} cannot be loaded: {error}.") from error
     return Backbone(wrapped, backbone.tokenizer, backbone.config)
 
 
-def _adapter(backbone: Backbone) -> Any:
+def adapter_of(backbone: Backbone) -> Any:
     """The model as a peft model, or None when no adapter is attached."""
     if "peft" not in sys.modules:  # then nothing can be one; the import costs seconds and loads bitsandbytes
         return None
@@ -263,7 +292,7 @@ def _adapter(backbone: Backbone) -> Any:
 def _save_backbone(backbone: Backbone, folder: Path) -> None:
     """Weights without adapters, and the tokenizer."""
     model: Any = backbone.model
-    adapter = _adapter(backbone)
+    adapter = adapter_of(backbone)
     if adapter is not None:
         state = {
             name.removeprefix("base_model.model.").replace(".base_layer.", "."): tensor

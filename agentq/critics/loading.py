@@ -20,7 +20,11 @@ GROUP = "agentq.critics"
 CONFIG = "config.json"
 CLIENT = "client"  # folder of an exported model with all that scoring through a server needs
 REMOTE = "agentq.RemoteCritic"  # the type that needs a server
-_OWN = {"agentq.QCritic": "agentq.critics.q_head:QCritic", REMOTE: "agentq.critics.remote:RemoteCritic"}
+_OWN = {
+    "agentq.QCritic": "agentq.critics.q_head:QCritic",
+    "agentq.PreferenceCritic": "agentq.critics.preference:PreferenceCritic",
+    REMOTE: "agentq.critics.remote:RemoteCritic",
+}
 _AT_SERVER = re.compile(r"(?P<folder>.+)@(?P<url>https?://.+)", re.DOTALL)
 
 

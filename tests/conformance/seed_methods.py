@@ -1,7 +1,8 @@
 """Losses, formulas and choices of the seed methods that are built.
 
-IQL, ICVF (V-PTR), counterfactual CQL, Symphony, PRDC and DQC whole; of EXPO the choice among candidates, of the
-planning file the reference-policy choice. Rows of other functions fail and say that they are not built.
+IQL, ICVF (V-PTR), counterfactual CQL, Symphony, PRDC, DQC and JOWA's beam whole; of EXPO the choice among
+candidates, of the planning file the reference-policy choice. Rows of other
+functions fail and say that they are not built.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from agentq.objectives.symphony import (
     symmetric_loss,
     temporal_advantage,
 )
+from agentq.search.beam import BeamSearch, BeamSettings
+from agentq.search.forest import Forest
+from agentq.search.worlds import State
 from agentq.selectors.best_of_n import BestOfN
 from agentq.selectors.reference import Reference
 from agentq.types import Candidate
@@ -281,6 +285,46 @@ def _soft_tree(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"root_q": root, "root_value": value, "root_policy": policy}
 
 
+class _Table:
+    """A table world (next state, reward and Q by state and action), its policy and its critic."""
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        self.inputs = inputs
+
+    def at(self, number: int, reward: float, actions: tuple[str, ...]) -> State:
+        return State(
+            ({"role": "user", "content": str(number)},), reward=reward, actions=actions, handle=number
+        )
+
+    def root(self, task: str, seed: int) -> State:
+        return self.at(self.inputs["start"], 0.0, ())
+
+    def step(self, state: State, action: str) -> State:
+        following = self.inputs["next_state"][state.handle][int(action)]
+        return self.at(following, self.inputs["reward"][state.handle][int(action)], (*state.actions, action))
+
+    def propose(self, batch: Any, n: int, seeds: Any, admissible: Any = None) -> list[list[Candidate]]:
+        return [[Candidate(str(a), str(a)) for a in range(len(self.inputs["Q"][0]))] for _ in batch]
+
+    def score(self, batch: Any) -> list[Any]:
+        rows = [np.array(self.inputs["Q"][int(messages[0]["content"])]) for messages, _ in batch]
+        return [row[[int(c.action) for c in some]] for row, (_, some) in zip(rows, batch, strict=True)]
+
+    def score_heads(self, batch: Any) -> list[Scores]:
+        return [Scores(q) for q in self.score(batch)]
+
+
+def _beam_plan(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    table = _Table(inputs)
+    found: dict[str, int] = {}
+    for name, depth in (("action", inputs["horizon"]), ("greedy_action", 0)):
+        settings = BeamSettings(inputs["beam_width"], depth, gamma=inputs["gamma"])
+        search = BeamSearch(table, table.root("", 0), "", 0, settings)
+        list(Forest(table, table).run([search]))
+        found[name] = int(str(search.choice.action))
+    return found
+
+
 CHECKS = {
     "dqc": each_row(
         _row_check(
@@ -292,6 +336,7 @@ CHECKS = {
             }
         )
     ),
+    "beam_plan": each_row(_row_check({"beam_plan": _beam_plan})),
     "iql_icvf": each_row(_row_check({"iql_value_and_awr": _iql, "icvf_loss": _icvf})),
     "cfcql": each_row(_row_check({"cfcql_loss": _cfcql})),
     "symphony": each_row(_symphony),

@@ -1,0 +1,195 @@
+"""Train a preference critic from pairs with trl: step-level DPO on a LoRA adapter, the reference precomputed.
+
+Source of the method: "Enhancing Decision-Making for LLM Agents via Step-Level Q-Value Models" (arXiv 2409.09345).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentq.backbones.config import BackboneConfig, LoraSettings
+from agentq.errors import MissingExtraError, TrainingError
+
+if TYPE_CHECKING:
+    from agentq.backbones.backbone import Backbone
+    from agentq.critics.preference import PreferenceCritic
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceTraining:
+    """How long and how fast the adapter learns."""
+
+    beta: float = 0.1
+    epochs: float = 1.0
+    learning_rate: float = 1e-4
+    batch_size: int = 8  # pairs per device and forward
+    accumulate: int = 1  # forwards per step
+    warmup: float = 0.1  # share of the steps, then constant
+    weight_decay: float = 0.0
+    max_length: int = (
+        0  # tokens; 0: what the longest pair needs. A pair that does not fit is an error, never cut
+    )
+    activation_checkpointing: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceFit:
+    """A trained critic and how its training went."""
+
+    critic: PreferenceCritic
+    metrics: dict[str, float]  # of the last log line: loss, rewards/accuracies, rewards/margins, ...
+
+
+def fit_preference(
+    pairs: Any,
+    backbone: BackboneConfig,
+    settings: PreferenceTraining | None = None,
+    lora: LoraSettings | None = None,
+    *,
+    directory: str | Path,
+    data_hash: str = "",
+) -> PreferenceFit:
+    """DPO (sigmoid) on ``pairs``, a ``datasets.Dataset`` with prompt, chosen and rejected as message lists.
+
+    Reference log-probabilities are computed once, by the base model without adapter, and kept under its hash.
+    Raises ``MissingExtraError`` without trl, ``TrainingError`` when trl would cut or drop a pair, or without pairs.
+    """
+    if find_spec("trl") is None:
+        raise MissingExtraError(
+            'preference training needs trl, which is not installed. Run: pip install "agentq[train]"'
+        )
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    from agentq.backbones.loading import load_backbone
+
+    settings, lora = settings or PreferenceTraining(), lora or LoraSettings()
+    base = load_backbone(replace(backbone, lora=None))
+    reference_hash = base.fingerprint
+    rows = pairs.select_columns(["prompt", "chosen", "rejected"])
+    limit = needed_length(rows, base, settings.max_length)
+    on_accelerator = base.device.type != "cpu"
+    model: Any = base.model
+    trainer = DPOTrainer(
+        model=model,
+        processing_class=base.tokenizer,
+        train_dataset=rows,
+        peft_config=_peft_config(lora),
+        args=DPOConfig(
+            output_dir=str(directory), loss_type=["sigmoid"], beta=settings.beta, max_length=limit,
+            precompute_ref_log_probs=True, num_train_epochs=settings.epochs,
+            learning_rate=settings.learning_rate, per_device_train_batch_size=settings.batch_size,
+            gradient_accumulation_steps=settings.accumulate, warmup_steps=settings.warmup,
+            weight_decay=settings.weight_decay, lr_scheduler_type="constant_with_warmup",
+            gradient_checkpointing=settings.activation_checkpointing, seed=settings.seed,
+            bf16=on_accelerator and backbone.dtype == "bfloat16", use_cpu=not on_accelerator,
+            report_to="none", save_strategy="no", logging_steps=10, disable_tqdm=True,
+        ),
+    )  # fmt: skip
+    check_nothing_lost(trainer.train_dataset, len(rows), limit)
+    trainer.train()
+    critic = _trained_critic(trainer, backbone, settings, lora, reference_hash, data_hash)
+    return PreferenceFit(critic, last_metrics(trainer.state.log_history))
+
+
+def needed_length(rows: Any, backbone: Backbone, wanted: int) -> int:
+    """Tokens of the longest pair, or ``wanted`` when that is enough. Raises ``TrainingError`` when nothing is."""
+    if not len(rows):
+        raise TrainingError(
+            "there are no pairs to learn from. Search more tasks, or lower the gap that a pair needs."
+        )
+    longest = max(
+        len(backbone.prompt_ids(row["prompt"]))
+        + max(len(backbone.action_ids(row[name][-1]["content"])) for name in ("chosen", "rejected"))
+        for row in rows
+    )
+    longest += 8  # templates may close a turn with more than its end token
+    allowed = min(wanted or longest, backbone.max_length)
+    if longest - 8 > allowed:
+        raise TrainingError(
+            f"the longest pair has {longest - 8} tokens, but only {allowed} are allowed "
+            f"(max_length={wanted or 'auto'}; {backbone.config.name!r} reads {backbone.max_length}). trl would cut the "
+            "reply off its end or drop the pair. Raise max_length, use a longer model, or render shorter observations."
+        )
+    return allowed
+
+
+def check_nothing_lost(prepared: Any, rows: int, limit: int) -> None:
+    """Raise ``TrainingError`` unless trl kept all rows and every token of their replies.
+
+    trl cuts sequences at ``max_length`` from the END, which is the reply, and silently drops rows whose reply is cut
+    away completely; what it will cut shows in the token ids that it prepared.
+    """
+    if len(prepared) != rows:
+        raise TrainingError(
+            f"trl kept {len(prepared)} of {rows} pairs at max_length={limit}: it drops pairs whose prompt alone fills "
+            "that. Raise max_length."
+        )
+    for number, row in enumerate(prepared):
+        replies = [len(row[name]) for name in ("chosen_ids", "rejected_ids")]
+        if min(replies) < 1 or len(row["prompt_ids"]) + max(replies) > limit:
+            raise TrainingError(
+                f"pair {number} has {len(row['prompt_ids'])} + {max(replies)} tokens, and trl cuts at {limit}: its "
+                "reply would lose its end. Raise max_length."
+            )
+
+
+def last_metrics(history: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The newest value of every number that the trainer logged."""
+    found: dict[str, float] = {}
+    for line in history:
+        found.update({name: float(value) for name, value in line.items() if isinstance(value, int | float)})
+    return found
+
+
+def _trained_critic(
+    trainer: Any,
+    backbone: BackboneConfig,
+    settings: PreferenceTraining,
+    lora: LoraSettings,
+    reference_hash: str,
+    data_hash: str,
+) -> PreferenceCritic:
+    """The critic on a freshly loaded base: trl leaves its model patched, and casts some layers of a quantised one."""
+    from agentq.backbones.loading import load_backbone
+    from agentq.critics.checkpoint import with_adapter
+    from agentq.critics.preference import PreferenceConfig, PreferenceCritic
+
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(scratch, safe_serialization=True)
+        fresh = load_backbone(replace(backbone, lora=None))
+        if fresh.fingerprint != reference_hash:
+            raise TrainingError(
+                f"the base model {backbone.name!r} changed while its adapter was trained ({reference_hash} before, "
+                f"{fresh.fingerprint} now), so the adapter fits neither. Train again."
+            )
+        adapted = with_adapter(fresh, Path(scratch), copied=False)
+    record = {
+        "objective": {"name": "dpo", "loss": "sigmoid", **asdict(settings)},
+        "lora": asdict(lora),
+        "data_hash": data_hash,
+        "reference_fingerprint": reference_hash,
+        "metrics": last_metrics(trainer.state.log_history),
+    }
+    return PreferenceCritic(adapted, config=PreferenceConfig(beta=settings.beta, training=record))
+
+
+def _peft_config(lora: LoraSettings) -> Any:
+    from peft import LoraConfig
+
+    targets: str | list[str] = lora.target_modules
+    if targets != "all-linear":
+        targets = [part.strip() for part in lora.target_modules.split(",") if part.strip()]
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )

@@ -1,0 +1,117 @@
+"""DPO through trl: nothing is cut or dropped, the reference is the base model, the adapter learns the preference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from agentq.backbones import BackboneConfig, LoraSettings, load_backbone
+from agentq.critics.loading import load_critic
+from agentq.critics.preference import PreferenceCritic
+from agentq.errors import TrainingError
+from agentq.objectives.dpo import PairLogprobs, dpo_losses
+from agentq.scoring.replies import reply_logprobs
+from agentq.training.preference import PreferenceTraining, check_nothing_lost, fit_preference, needed_length
+from agentq.types import Candidate
+
+datasets = pytest.importorskip("datasets")
+
+
+def pairs(count: int = 12) -> Any:
+    """In every state the second of two products is better."""
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"Goal: a mug number {i}\nPage: results 1, 2 found"}],
+            "chosen": [{"role": "assistant", "content": "click[second]"}],
+            "rejected": [{"role": "assistant", "content": "click[first]"}],
+        }
+        for i in range(count)
+    ]
+    return datasets.Dataset.from_list(rows)
+
+
+def prepared(prompt: int, chosen: int, rejected: int) -> dict[str, list[int]]:
+    return {"prompt_ids": [1] * prompt, "chosen_ids": [1] * chosen, "rejected_ids": [1] * rejected}
+
+
+def test_a_dropped_row_or_a_cut_reply_is_an_error() -> None:
+    check_nothing_lost([prepared(5, 3, 2)] * 2, 2, 8)
+    with pytest.raises(TrainingError, match="1 of 2 pairs"):
+        check_nothing_lost([prepared(5, 3, 2)], 2, 8)
+    with pytest.raises(TrainingError, match="lose its end"):
+        check_nothing_lost([prepared(5, 2, 2), prepared(5, 2, 4)], 2, 8)
+    with pytest.raises(TrainingError, match="lose its end"):
+        check_nothing_lost([prepared(5, 0, 2)], 1, 8)
+
+
+def test_the_length_is_that_of_the_longest_pair() -> None:
+    backbone = load_backbone(BackboneConfig(device="cpu"))
+    rows = pairs(2)
+    found = needed_length(rows, backbone, 0)
+    longest = len(backbone.prompt_ids(rows[1]["prompt"])) + len(backbone.action_ids("click[second]"))
+    assert longest <= found <= longest + 8
+    with pytest.raises(TrainingError, match="only 20 are allowed"):
+        needed_length(rows, backbone, 20)
+    long = rows.map(lambda row: {"prompt": [{"role": "user", "content": "mug " * 2000}]})
+    with pytest.raises(TrainingError, match="longest pair"):
+        needed_length(long, backbone, 0)
+    with pytest.raises(TrainingError, match="no pairs"):
+        needed_length(rows.select([]), backbone, 0)
+
+
+@pytest.mark.slow
+def test_the_critic_prefers_what_it_was_taught(tmp_path: Path) -> None:
+    settings = PreferenceTraining(beta=0.5, epochs=4, learning_rate=3e-3, batch_size=6, warmup=0.0)
+    base = BackboneConfig(device="cpu")
+    fit = fit_preference(
+        pairs(), base, settings, LoraSettings(r=4), directory=tmp_path / "training", data_hash="d" * 64
+    )
+    folder = fit.critic.save_pretrained(tmp_path / "critic")
+    critic = load_critic(folder, device="cpu")
+    assert isinstance(critic, PreferenceCritic)
+    unseen = [{"role": "user", "content": "Goal: a mug number 77\nPage: results 1, 2 found"}]
+    ((first, second),) = critic.score(
+        [(unseen, [Candidate("click[first]", "click[first]"), Candidate("click[second]", "click[second]")])]
+    )
+    assert second - first > 0.2
+    record = critic.config.training
+    assert record["data_hash"] == "d" * 64
+    assert record["reference_fingerprint"] == load_backbone(base).fingerprint == critic.backbone.fingerprint
+
+
+@pytest.mark.slow
+def test_trl_and_the_critic_compute_the_same_log_probabilities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """trl's precomputed reference, its first loss and rewards against our own forward over the same replies."""
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    seen: list[DPOTrainer] = []
+    train = DPOTrainer.train
+    monkeypatch.setattr(
+        DPOTrainer, "train", lambda self, *a, **k: (seen.append(self), train(self, *a, **k))[1]
+    )
+    rows = pairs(6)
+    fit_preference(
+        rows, BackboneConfig(device="cpu"), PreferenceTraining(batch_size=6, epochs=1), LoraSettings(r=4),
+        directory=tmp_path,
+    )  # fmt: skip
+    backbone = load_backbone(BackboneConfig(device="cpu"))
+    prompts = [backbone.prompt_ids(row["prompt"]) for row in rows]
+    replies = [
+        [backbone.action_ids(row[name][0]["content"]) for name in ("chosen", "rejected")] for row in rows
+    ]
+    with torch.no_grad():
+        ours = torch.stack([found.sum(dim=1) for found in reply_logprobs(backbone, prompts, replies)])
+    data: Any = seen[0].train_dataset
+    theirs = torch.tensor([[row["ref_chosen_logps"], row["ref_rejected_logps"]] for row in data])
+    torch.testing.assert_close(theirs, ours, atol=1e-3, rtol=1e-4)
+    same = PairLogprobs(ours[:, 0], ours[:, 1], ours[:, 0], ours[:, 1])
+    logged = seen[0].state.log_history
+    loss = next(line["train_loss"] for line in logged if "train_loss" in line)
+    assert loss == pytest.approx(
+        dpo_losses(same, beta=0.1).mean().item(), abs=1e-3
+    )  # log 2: nothing is learnt yet

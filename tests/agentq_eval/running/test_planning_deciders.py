@@ -1,0 +1,113 @@
+"""Deciders that plan: they win where a greedy critic does not, and leave environments as they were."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+
+from agentq.critics.base import Scores
+from agentq.search.beam import BeamSettings
+from agentq.search.forest import Forest
+from agentq.search.settings import SearchSettings
+from agentq.search.tree import Recommendation
+from agentq.types import Candidate
+from agentq_eval.rollouts import Episode, run_episodes
+from agentq_eval.running.planning import BeamDecider, TreeDecider
+
+
+class Detour:
+    """Two steps: "b" then "a" is worth 1, all else 0.1; what looks good at first is wrong."""
+
+    def __init__(self) -> None:
+        self.path = ""
+
+    @property
+    def unwrapped(self) -> Detour:
+        return self
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        self.path = ""
+        return "", self._info()
+
+    def step(self, action: str) -> Any:
+        self.path += action
+        done = len(self.path) >= 2
+        return self.path, (1.0 if self.path == "ba" else 0.1) * done, done, False, self._info()
+
+    def snapshot(self) -> str:
+        return self.path
+
+    def restore(self, snapshot: str) -> None:
+        self.path = snapshot
+
+    def close(self) -> None:
+        pass
+
+    def _info(self) -> dict[str, Any]:
+        return {"messages": ({"role": "user", "content": self.path},), "admissible_actions": ["a", "b"]}
+
+
+class Both:
+    """Proposes both actions, as a critic prefers "a"."""
+
+    def propose(self, batch: Any, n: int, seeds: Any, admissible: Any = None) -> list[list[Candidate]]:
+        return [[Candidate("a", "a"), Candidate("b", "b")] for _ in batch]
+
+    def score(self, batch: Any) -> Any:
+        return [np.array([0.5, 0.2])[: len(some)] for _, some in batch]
+
+    def score_heads(self, batch: Any) -> Any:
+        return [Scores(q) for q in self.score(batch)]
+
+
+class Nothing(Both):
+    def propose(self, batch: Any, n: int, seeds: Any, admissible: Any = None) -> list[list[Candidate]]:
+        return [[Candidate("?", None, "no action")] for _ in batch]
+
+
+def played(decider: Any) -> list[Any]:
+    return list(run_episodes(Detour, [Episode("x", seed) for seed in range(3)], decider))
+
+
+def test_a_beam_takes_the_detour_that_greedy_choice_misses() -> None:
+    both = Both()
+    for depth, score in ((0, 0.1), (2, 1.0)):
+        trajectories = played(BeamDecider(Forest(both, both), BeamSettings(width=2, depth=depth)))
+        assert [t.score for t in trajectories] == [score] * 3
+    first = trajectories[0].steps[0].decision
+    assert (first.action, first.selector, first.candidates[first.index].text) == ("b", "beam", "b")
+    assert list(first.q) == [0.5, 0.2]
+
+
+def test_a_tree_takes_it_too() -> None:
+    settings = SearchSettings(iterations=20, early_stop=False)
+    for by in get_args(Recommendation)[1:]:
+        trajectories = played(TreeDecider(Forest(Both()), settings, by))
+        assert [t.score for t in trajectories] == [1.0] * 3
+        assert all(len(t.steps) == 2 for t in trajectories)
+
+
+def test_visits_are_recommended_where_there_are_enough() -> None:
+    decider = TreeDecider(Forest(Both()), SearchSettings(iterations=1))
+    decision = played(decider)[0].steps[0].decision
+    assert decision.action == "a"  # the only child that was simulated from
+    assert decision.selector == "tree"
+
+
+def test_without_a_valid_candidate_the_episode_goes_on() -> None:
+    for decider in (
+        BeamDecider(Forest(Nothing(), Both()), BeamSettings()),
+        TreeDecider(Forest(Nothing()), SearchSettings()),
+    ):
+        (decision,) = [t.steps[0].decision for t in played_one_step(decider)]
+        assert decision.action == ""
+        assert decision.q[0] == -np.inf
+
+
+def played_one_step(decider: Any) -> list[Any]:
+    class Short(Detour):
+        def step(self, action: str) -> Any:
+            return self.path, 0.0, True, False, self._info()
+
+    return list(run_episodes(Short, [Episode("x", 0)], decider))

@@ -1,0 +1,49 @@
+"""The preference recipe as a user starts it, on a few trees, with the model that ships with AgentQ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentq.critics.loading import load_critic
+from agentq.critics.preference import PreferenceCritic
+from agentq.search.records import read_trees
+
+RECIPE = "train_preference.py"
+SMALL = (
+    "--max_steps=6", "--collect.tasks=4", "--collect.search.iterations=3", "--collect.search.width=4",
+    "--pairs.rule=all", "--critic.training.epochs=1", "--test.tasks=4", "--test.n=3",
+    "--test.arms=sampled,greedy,best_of_n",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_from_trees_to_a_report(tmp_path: Path, finish: Callable[..., str]) -> None:
+    folder = tmp_path / "small"
+    assert "gain of best_of_n" in finish(RECIPE, f"--output={folder}", *SMALL)
+    report = json.loads((folder / "report.json").read_text())
+    assert set(report["arms"]) == {"sampled", "greedy", "best_of_n"}
+    critic = load_critic(folder / "critic", device="cpu")
+    assert isinstance(critic, PreferenceCritic)
+    about = json.loads((folder / "pairs" / "provenance.json").read_text())
+    assert critic.config.training["data_hash"] == about["rows_sha256"]
+    searched = {tree.task for tree in read_trees(folder / "trees.jsonl")}
+    played = {json.loads(line)["task"] for line in (folder / "episodes.jsonl").read_text().splitlines()}
+    assert len(searched) == len(played) == 4
+    assert not searched & played
+
+
+def test_impossible_options_stop_before_anything_is_loaded(tmp_path: Path, start: Callable[..., Any]) -> None:
+    for options, words in (
+        (("--collect.split=validation", "--test.split=validation"), "both 'validation'"),
+        (("--collect.search.guide=puct",), "environment's reward"),
+        (("--policy.temperature=0",), "temperature of 0"),
+    ):
+        done = start(RECIPE, f"--output={tmp_path / 'x'}", *options)
+        assert done.returncode != 0
+        assert words in done.stderr
+        assert not (tmp_path / "x").exists()
