@@ -45,7 +45,7 @@ class SlotVocabulary:
         found = self._after.get(literal)
         if found is None:
             found = self.none.copy()
-            for token in np.flatnonzero(self._usable).tolist():
+            for token in map(int, np.flatnonzero(self._usable)):
                 text = self._texts[token]
                 rest = text[len(literal) :]
                 if text.startswith(literal) and rest and not (self.closing and rest[0] == self.closing[0]):
@@ -55,7 +55,7 @@ class SlotVocabulary:
 
     def _moves(self, matched: int) -> IntArray:
         moves = self.none.copy()
-        for token in np.flatnonzero(self._usable).tolist():
+        for token in map(int, np.flatnonzero(self._usable)):
             moves[token] = self._walk(self._texts[token], matched)
         return moves
 

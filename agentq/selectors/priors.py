@@ -25,7 +25,7 @@ def log_prior(
     Raises ``SelectorError`` where a usable candidate has no log-probability and the prior reads it.
     """
     weights = np.full(len(candidates), -np.inf)
-    for i in np.flatnonzero(usable).tolist():
+    for i in map(int, np.flatnonzero(usable)):
         if prior == "uniform":
             weights[i] = 0.0
         elif prior == "samples":

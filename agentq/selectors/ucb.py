@@ -44,7 +44,7 @@ class UpperConfidenceBound(BaseSelector):
             )
         bonus = self.bonus * heads.std(axis=0)
         if self.discount == "samples":
-            bonus = bonus / np.sqrt([candidates[i].count for i in np.flatnonzero(usable).tolist()])
+            bonus = bonus / np.sqrt([candidates[i].count for i in map(int, np.flatnonzero(usable))])
         values = np.full(len(usable), -np.inf)
         values[usable] = heads.mean(axis=0) + bonus
         return one_hot(int(np.argmax(values)), len(values))

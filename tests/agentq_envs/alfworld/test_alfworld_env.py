@@ -15,7 +15,6 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import agentq_envs
 from agentq.errors import ActionError, ConfigError, TaskError
 from agentq_data.alfworld.game_file import GameFile, write_game
 from agentq_data.alfworld.generator import GeneratedGames
@@ -35,7 +34,7 @@ def test_gymnasium_makes_and_checks_it() -> None:
         warnings.simplefilter("error")
         check_env(env.unwrapped)
     assert env.observation_space.contains(env.reset(seed=0)[0])
-    assert agentq_envs.alfworld.GYMNASIUM_ID in gymnasium.registry
+    assert "agentq/ALFWorld-v0" in gymnasium.registry
 
 
 def test_gymnasium_vectors_it() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-import agentq_envs
 from agentq.errors import ActionError, ConfigError, DataError, TaskError
 from agentq_data.hotpotqa.questions import Question
 from agentq_envs.hotpotqa.corpus import MemoryCorpus
@@ -149,7 +148,7 @@ def test_templates_are_for_policies_that_sample_admissible_actions(tasks: TaskSe
 def test_it_is_a_gymnasium_environment(made_tasks: TaskSet) -> None:
     from gymnasium.utils.env_checker import check_env
 
-    env = gymnasium.make(agentq_envs.hotpotqa.GYMNASIUM_ID)
+    env = gymnasium.make("agentq/HotPotQA-v0")
     check_env(env.unwrapped, skip_render_check=True)
     observation, info = env.reset(seed=1, options={"task": made_tasks.ids[4]})
     assert observation == made_tasks.questions[4].question
