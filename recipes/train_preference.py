@@ -119,7 +119,7 @@ class Config:
     critic: CriticOptions = field(default_factory=CriticOptions)
     shop: ShopSettings = field(default_factory=ShopSettings)
     collect: CollectOptions = field(default_factory=CollectOptions)
-    pairs: PairSettings = field(default_factory=lambda: PairSettings("all", minimum_gap=0.1, minimum_visits=1))
+    pairs: PairSettings = field(default_factory=lambda: PairSettings("all", 0.1, minimum_visits=1))
     test: TestOptions = field(default_factory=TestOptions)
 
     @property
