@@ -24,8 +24,8 @@ summary span { color: var(--quiet); margin-left: .8rem; } .scroll { overflow-x: 
   grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: var(--quiet); } dd { margin: 0; }
 """
 _SVG_STYLE = """
-.tree text { font: 13px system-ui, sans-serif; fill: var(--text, #1d2330); paint-order: stroke; stroke: var(--page, #ffffff);
-  stroke-width: 4px; stroke-linejoin: round; }
+.tree text { font: 13px system-ui, sans-serif; fill: var(--text, #1d2330); paint-order: stroke;
+  stroke: var(--page, #ffffff); stroke-width: 4px; stroke-linejoin: round; }
 .tree .quiet { fill: var(--quiet, #5a6475); font-size: 12px; }
 .tree path { fill: none; stroke: var(--line, #b9c0cc); }
 .tree path.best { stroke: var(--best, #b4530a); }
