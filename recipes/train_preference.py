@@ -75,7 +75,7 @@ class CriticOptions:
     read_out: ReadOut = "sum_logratio"  # or mean_logratio, official_logit_diff
     lora: LoraSettings = field(default_factory=lambda: LoraSettings(r=16, alpha=32))
     training: PreferenceTraining = field(
-        default_factory=lambda: PreferenceTraining(learning_rate=1e-3, batch_size=16, epochs=2.0)
+        default_factory=lambda: PreferenceTraining(learning_rate=3e-3, batch_size=16)
     )
 
 
@@ -84,12 +84,14 @@ class CollectOptions:
     """How trees are searched, unless --trees names a file of them."""
 
     split: Literal["train", "validation"] = "train"
-    tasks: int = 128
+    tasks: int = 64
     temperature: float = 1.0
     top_p: float = 0.9
     seed: int = 0
     search: SearchSettings = field(
-        default_factory=lambda: SearchSettings(iterations=12, width=5, max_depth=15, early_stop=False)
+        default_factory=lambda: SearchSettings(
+            iterations=12, width=5, max_depth=15, exploration=0.3, early_stop=False
+        )
     )
 
 
@@ -117,7 +119,7 @@ class Config:
     critic: CriticOptions = field(default_factory=CriticOptions)
     shop: ShopSettings = field(default_factory=ShopSettings)
     collect: CollectOptions = field(default_factory=CollectOptions)
-    pairs: PairSettings = field(default_factory=PairSettings)
+    pairs: PairSettings = field(default_factory=lambda: PairSettings("all", 0.1, minimum_visits=1))
     test: TestOptions = field(default_factory=TestOptions)
 
     @property
