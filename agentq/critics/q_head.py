@@ -277,12 +277,20 @@ class QCritic:
 
         if self._texts is not None:
             return torch.from_numpy(self._texts.states(batch)).to(self.backbone.device)
+        prompts = [self.backbone.prompt_ids(messages) for messages in batch]
+        behind = [[[self.backbone.end_id]]] * len(batch)  # any token: what is read stands before it
+
+        def before(hidden: Tensor, mask: Tensor) -> Tensor:
+            return hidden[:, 0]
+
+        if self._reader is not None:
+            return torch.cat(self._reader.features(prompts, behind, self.layers, before))
         found = score_features(
             self.backbone,
-            [self.backbone.prompt_ids(messages) for messages in batch],
-            [[[self.backbone.end_id]]] * len(batch),  # any token: what is read stands before it
+            prompts,
+            behind,
             self.layers,
-            lambda hidden, mask: hidden[:, 0],
+            before,
             method=self.config.method,
             max_batch_tokens=self.max_batch_tokens,
         )

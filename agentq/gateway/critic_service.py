@@ -71,7 +71,12 @@ def serve_critic(
 ) -> CriticService:
     """A critic that is loaded already."""
     on_cpu = settings.device in ("auto", "cpu") and not _has_gpu()
-    batcher = MicroBatcher(critic, settings.max_batch or (4 if on_cpu else 32), settings.max_queue)
+    batcher = MicroBatcher(
+        critic,
+        settings.max_batch or (4 if on_cpu else 32),
+        settings.max_queue,
+        read_ahead=settings.prefix_cache > 0,
+    )
     return CriticService(settings.critic, critic, batcher, about or about_critic(critic))
 
 

@@ -117,6 +117,7 @@ class Endpoints:
             metrics.queue_depth.set(guide.critic.batcher.depth)
             metrics.batches.set(guide.critic.batcher.batches)
             metrics.batched_states.set(guide.critic.batcher.states)
+            metrics.prefilled.set(guide.critic.batcher.prefilled)
             metrics.critic_restarts.set(guide.critic.restarts)
         if guide.sessions is not None:
             metrics.sessions_open.set(len(guide.sessions))

@@ -49,6 +49,7 @@ class Metrics:
         self.critic_restarts = gauge("critic_restarts", "Times that the critic's process was started again")
         self.batches = gauge("scoring_batches", "Calls of the critic since the start")
         self.batched_states = gauge("scoring_states", "States in those calls")
+        self.prefilled = gauge("scoring_prefilled", "States read while the upstream was sampling")
 
     def text(self) -> bytes:
         """The exposition format."""

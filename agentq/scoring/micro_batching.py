@@ -54,7 +54,9 @@ class MicroBatcher:
     per state. A state that the critic refuses fails alone: its batch is scored again one by one.
     """
 
-    def __init__(self, critic: Critic, max_batch: int = 8, limit: int = 256) -> None:
+    def __init__(
+        self, critic: Critic, max_batch: int = 8, limit: int = 256, *, read_ahead: bool = True
+    ) -> None:
         if max_batch < 1 or limit < 1:
             raise ConfigError(f"max_batch={max_batch}, limit={limit}; expected at least 1 of each.")
         self.critic = critic
@@ -64,7 +66,7 @@ class MicroBatcher:
         self.states = 0  # states in them
         self.prefilled = 0  # states read ahead
         self._ahead: deque[Prefill] = deque()
-        self._can_prefill = callable(getattr(critic, "prefill", None))
+        self._can_prefill = read_ahead and callable(getattr(critic, "prefill", None))
         self._waiting: deque[_Entry] = deque()
         self._condition = threading.Condition()
         self._closed = False

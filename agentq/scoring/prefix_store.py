@@ -40,6 +40,10 @@ class PrefixStore:
         self._index.clear()
         self.nbytes = 0
 
+    def holds(self, ids: Sequence[int]) -> bool:
+        """Whether just this prompt is remembered."""
+        return bool(ids) and self._hashes(ids)[-1] in self._entries
+
     def find(self, ids: Sequence[int]) -> PromptKeyValues | None:
         """Keys and values of the longest known start of ``ids``, at most all of them."""
         if not self._entries:

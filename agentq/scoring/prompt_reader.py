@@ -54,17 +54,29 @@ class PromptReader:
         self._store = PrefixStore(budget)
         self._max_batch_tokens = max_batch_tokens
         self._weights = self._versions()
+        self._ahead: dict[tuple[int, ...], int] = {}  # prompts that wait for their candidates -> bytes
+        self._token_bytes = 0  # of keys and values; known from the first prompt on
         self.computed = 0  # tokens that went through the model
         self.reused = 0  # tokens that did not have to
 
     def read(self, prompt: Sequence[int]) -> None:
-        """Keep the keys and values of a prompt but its last token. Raises ``BackboneError`` if it is too long."""
+        """Keep the keys and values of a prompt but its last token. Raises ``BackboneError`` if it is too long.
+
+        Nothing is read while others that still wait for their candidates hold half of the budget: the store
+        would drop them, and all of them would be read twice.
+        """
         self._refresh()
         check_lengths(self._backbone, [prompt], [[[]]])
         require_sharing(self._backbone, len(prompt), "a critic without a prefix cache")
+        self._ahead = {ids: size for ids, size in self._ahead.items() if self._store.holds(ids[:-1])}
+        size = self._token_bytes * len(prompt)
+        if 2 * (sum(self._ahead.values()) + size) > self._store.budget:
+            return
         start, known = self._known(prompt)
         if start < len(prompt) - 1:
-            self._read(prompt, start, known)
+            known = self._read(prompt, start, known)
+        if known is not None:
+            self._ahead[tuple(prompt)] = known.nbytes
 
     def features(
         self,
@@ -93,6 +105,7 @@ class PromptReader:
 
     def _ready(self, prompt: Sequence[int], packed: PackedCandidates) -> _Ready:
         self._refresh()
+        self._ahead.pop(tuple(prompt), None)
         start, known = self._known(prompt)
         if start < len(prompt) - 1:
             known = self._read(prompt, start, known)
@@ -123,6 +136,7 @@ class PromptReader:
         )
         self.computed += len(ids)
         content = cache.extract(0, slice(0, start + len(ids)))
+        self._token_bytes = content.nbytes // (start + len(ids))
         self._store.put(prompt[:-1], content)
         return content
 

@@ -205,3 +205,18 @@ def test_states_read_ahead_have_the_values_of_others(tiny_model_folder: Path) ->
         critic.prefill(messages)
     for one, many in zip(plain, critic.score_heads(states), strict=True):
         np.testing.assert_allclose(many.q, one.q, atol=1e-5)
+
+
+def test_values_of_states_use_what_was_read_ahead(tiny_model_folder: Path) -> None:
+    backbone = load_backbone(BackboneConfig(name=str(tiny_model_folder), device="cpu"))
+    critic = QCritic(backbone, QHeads(32, HeadSettings(heads=2, hidden=(16,), state_heads=2)))
+    messages = [state("x" * 9 * k, "go")[0] for k in range(1, 4)]
+    plain = critic.state_values(messages)
+    critic.cache_prompts(1 << 20)
+    for one in messages:
+        critic.prefill(one)
+    reader = critic._reader
+    assert reader is not None
+    before = reader.computed
+    np.testing.assert_allclose(critic.state_values(messages), plain, atol=1e-5)
+    assert reader.computed - before == 2 * len(messages)  # the last token and one behind it

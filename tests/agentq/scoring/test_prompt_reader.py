@@ -64,3 +64,24 @@ def test_a_store_without_room_changes_nothing_and_long_prompts_are_refused() -> 
     )
     with pytest.raises(BackboneError, match="65"):
         reader.read([1] * 65)
+
+
+def test_prompts_that_wait_for_their_candidates_are_not_pushed_out() -> None:
+    """A store with room for three prompts and eight of them in flight: none is read twice."""
+    backbone = _backbone("qwen3")
+    prompts = [[10 + k] * 30 for k in range(8)]
+    one = PromptReader(backbone, 1 << 20)
+    one.read(prompts[0])
+    size = one._store.nbytes
+    reader = PromptReader(backbone, 3 * size + 1)
+    for prompt in prompts:
+        reader.read(prompt)
+    ahead = reader.computed
+    assert 0 < ahead < 3 * 29
+    plain = score_features(backbone, prompts, [[[20, 1]]] * 8, (-1,), "last")
+    found = [reader.features([prompt], [[[20, 1]]], (-1,), "last")[0] for prompt in prompts]
+    for a, b in zip(found, plain, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+    assert reader.computed == 8 * (29 + 3)  # every prompt once, its last token and its candidate
+    reader.read([50] * 30)  # what waited has been used: there is room again
+    assert reader.computed == 8 * 32 + 29
