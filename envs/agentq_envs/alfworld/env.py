@@ -25,7 +25,7 @@ from agentq_envs.alfworld.planner import Planner
 from agentq_envs.alfworld.players import EnginePlayer, EngineProcess, NativePlayer, Player
 from agentq_envs.alfworld.prompt import compact_prompt
 from agentq_envs.alfworld.simulator import Simulator, Turn
-from agentq_envs.webshop.spaces import AnyText
+from agentq_envs.text_actions import AnyText, checked_text
 
 DEFAULT_MAX_STEPS = 50
 Backend = Literal["native", "textworld"]
@@ -208,11 +208,7 @@ class AlfworldEnv(gymnasium.Env[str, str]):
         After the end of the episode nothing changes any more. Raises ActionError for an action that is no
         text, or before the first reset.
         """
-        if not isinstance(action, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ActionError(
-                f"the action is {repr(action)[:60]} of type {type(action).__name__}, expected a text such as "
-                "'go to desk 1'. Pass the text of the chosen candidate."
-            )
+        action = checked_text(action, "'go to desk 1'")
         player = self._playing
         if self._ended:
             info = {**self._info(), "legal": False}

@@ -22,7 +22,7 @@ from agentq_envs.hotpotqa.panels import Panel, load_panel
 from agentq_envs.hotpotqa.prompt import compact_prompt
 from agentq_envs.hotpotqa.session import Outcome, Session, advance
 from agentq_envs.hotpotqa.tasks import TaskSet
-from agentq_envs.webshop.spaces import AnyText
+from agentq_envs.text_actions import AnyText, checked_text
 
 DEFAULT_MAX_STEPS = 7  # depth of the published searches
 _SAMPLES = ("search[Paris]", "lookup[born]", "finish[yes]", "think[hm]", "")
@@ -142,11 +142,7 @@ class HotPotQAEnv(gymnasium.Env[str, str]):
         After the end of the episode nothing changes any more. Raises ActionError for an action that is no
         text, or before the first reset.
         """
-        if not isinstance(action, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ActionError(
-                f"the action is {repr(action)[:60]} of type {type(action).__name__}, expected a text such as "
-                "'search[Paris]' or 'finish[yes]'. Pass the text of the chosen candidate."
-            )
+        action = checked_text(action, "'search[Paris]' or 'finish[yes]'")
         before = self.session
         if before.ended:
             info = {**self._info(), "legal": False}

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from agentq.errors import ConfigError, DataError
+from agentq_data.cache import cache_folder
 from agentq_data.hotpotqa.pages import read_pages
 from agentq_data.hotpotqa.questions import Question, context_pages, read_questions
 from agentq_envs.hotpotqa.corpus import Corpus, MemoryCorpus
 from agentq_envs.hotpotqa.index import SqliteCorpus, build_corpus
 from agentq_envs.hotpotqa.tasks import TaskSet
-from agentq_envs.webshop.loading import cache_folder
 
 #: Pages a question can search: those of all questions, or the paragraphs of its own context.
 Pages: TypeAlias = Literal["all", "own"]

@@ -14,6 +14,7 @@ from gymnasium.utils import seeding
 
 from agentq.errors import ActionError, ConfigError, TaskError
 from agentq.types import Message
+from agentq_envs.text_actions import AnyText, checked_text
 from agentq_envs.webshop.expert import Expert
 from agentq_envs.webshop.goals import Goal
 from agentq_envs.webshop.history import History
@@ -25,7 +26,6 @@ from agentq_envs.webshop.prompt import compact_prompt
 from agentq_envs.webshop.render import MODES, ObservationMode
 from agentq_envs.webshop.server import GoalSettings, WebShopServer
 from agentq_envs.webshop.session import Session
-from agentq_envs.webshop.spaces import AnyText
 
 DEFAULT_MAX_STEPS = 15
 
@@ -176,11 +176,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         After the end of the episode nothing changes any more. Raises ActionError for an action that is no
         text, or before the first reset.
         """
-        if not isinstance(action, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ActionError(
-                f"the action is {_shortened(repr(action))} of type {type(action).__name__}, expected a text "
-                "such as 'search[red shoes]' or 'click[buy now]'. Pass the text of the chosen candidate."
-            )
+        action = checked_text(action, "'search[red shoes]' or 'click[buy now]'")
         session = self.session
         if self._ended:
             return (
@@ -294,7 +290,3 @@ class WebShopEnv(gymnasium.Env[str, str]):
             info["goal"] = self.goal
         info["messages"] = tuple(self.prompt(self))
         return info
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agentq.errors import ConfigError, DataError
+from agentq_data.cache import cache_folder
 from agentq_envs.webshop.catalogue import Catalogue, load_catalogue
 from agentq_envs.webshop.nouns import NounTagger, make_tagger
 from agentq_envs.webshop.server import GoalSettings, Index, WebShopServer
@@ -117,13 +117,6 @@ def generated_files(seed: int = 0, num_products: int = 1000) -> ShopFiles:
     if not folder.is_dir():
         _write_generated(folder, seed, num_products)
     return ShopFiles(*(folder / name for name in _GENERATED_NAMES))
-
-
-def cache_folder() -> Path:
-    """Where generated files are kept: ``AGENTQ_CACHE``, else the user's cache folder."""
-    if chosen := os.environ.get("AGENTQ_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentq"
 
 
 def _write_generated(folder: Path, seed: int, num_products: int) -> None:

@@ -21,7 +21,7 @@ from agentq_data.alfworld.generator.layout import lay_out
 from agentq_data.alfworld.generator.problem import goal_text
 from agentq_data.alfworld.generator.rooms import FIRST_SCENE, FURNITURE, KINDS, PLACES, SCENERY, THINGS
 from agentq_data.alfworld.generator.scenes import scene
-from agentq_data.webshop.generator.dice import Dice
+from agentq_data.dice import Dice
 
 
 def test_the_same_seed_and_number_give_the_same_bytes() -> None:

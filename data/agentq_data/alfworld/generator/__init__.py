@@ -19,7 +19,7 @@ from agentq_data.alfworld.generator.layout import Layout, lay_out
 from agentq_data.alfworld.generator.problem import plan, problem_text
 from agentq_data.alfworld.generator.rooms import FIRST_SCENE, KINDS, SCENES_OF_A_KIND
 from agentq_data.alfworld.generator.scenes import GAMES_VERSION, scene
-from agentq_data.webshop.generator.dice import Dice
+from agentq_data.dice import Dice
 
 __all__ = [
     "GAMES_VERSION",

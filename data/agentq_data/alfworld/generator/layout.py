@@ -16,7 +16,7 @@ from agentq_data.alfworld.generator.rooms import (
     TaskKind,
 )
 from agentq_data.alfworld.generator.scenes import Places, Receptacle, Scene
-from agentq_data.webshop.generator.dice import Dice
+from agentq_data.dice import Dice
 
 _LOOK = KINDS[1].name
 _SMALL = ("ButterKnife", "Fork", "Spoon", "Pen", "Pencil", "KeyChain", "CreditCard", "DishSponge")

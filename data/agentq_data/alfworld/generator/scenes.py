@@ -16,7 +16,7 @@ from agentq_data.alfworld.generator.rooms import (
     FURNITURE,
     SCENES_OF_A_KIND,
 )
-from agentq_data.webshop.generator.dice import Dice
+from agentq_data.dice import Dice
 
 GAMES_VERSION = 1  # raised whenever the same seed gives other games
 _SHARED = 0.2  # of the receptacles that may, how many share the place of the one before

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from string import Formatter
 
+from agentq_data.dice import Dice
 from agentq_data.hotpotqa.generator import words
 from agentq_data.hotpotqa.generator.prose import FILLERS, PLAIN_FIELDS, SENTENCES
 from agentq_data.hotpotqa.generator.world import Entity, with_article
-from agentq_data.webshop.generator.dice import Dice
 
 
 @dataclass(frozen=True, slots=True)

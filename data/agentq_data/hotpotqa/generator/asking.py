@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from agentq_data.dice import Dice
 from agentq_data.hotpotqa.generator.articles import Article
 from agentq_data.hotpotqa.generator.prose import ASKED, COMPARED, DESCRIPTIONS, SHARED
 from agentq_data.hotpotqa.generator.world import Entity, Region
-from agentq_data.webshop.generator.dice import Dice
 
 _SHOWN = 5  # sentences of a page that a search shows; later ones need a lookup
 _Form: TypeAlias = tuple[str, ...]

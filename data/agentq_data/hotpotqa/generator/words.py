@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from agentq_data.webshop.generator.dice import Dice
+from agentq_data.dice import Dice
 
 Draw: TypeAlias = Callable[[Dice], str]
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agentq_data.dice import Dice
 from agentq_data.hotpotqa.generator import words
 from agentq_data.hotpotqa.generator.words import Names
-from agentq_data.webshop.generator.dice import Dice
 
 #: Pages of each kind in one region; ambiguous titles come on top.
 COUNTS: Mapping[str, int] = {

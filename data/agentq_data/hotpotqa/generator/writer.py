@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from agentq.errors import DataError
+from agentq_data.dice import Dice
 from agentq_data.hotpotqa.generator.articles import Article, ambiguous_article, write_article
 from agentq_data.hotpotqa.generator.asking import MadeQuestion, QuestionWriter
 from agentq_data.hotpotqa.generator.words import Names
 from agentq_data.hotpotqa.generator.world import make_region
-from agentq_data.webshop.generator.dice import Dice
 
 WORLD_VERSION = 1  # raised whenever the content for a seed changes
 REGIONS = 24

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from agentq_data.dice import Dice
 from agentq_data.webshop.generator.attributes import Attribute
 from agentq_data.webshop.generator.choices import POOLS, OptionPool
-from agentq_data.webshop.generator.dice import Dice
 from agentq_data.webshop.generator.products import NONE, TITLE, Product
 from agentq_data.webshop.generator.requests import human_instruction, instruction
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentq_data.dice import Dice
 from agentq_data.webshop.generator.attributes import ADJECTIVE, PART, USE, Attribute
 from agentq_data.webshop.generator.choices import POOLS
-from agentq_data.webshop.generator.dice import Dice
 from agentq_data.webshop.generator.products import (
     BULLETS,
     DESCRIPTION,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from agentq_data.dice import Dice
 from agentq_data.webshop.generator.attributes import Attribute, category_attributes, group_attributes
 from agentq_data.webshop.generator.choices import POOLS
-from agentq_data.webshop.generator.dice import Dice
 from agentq_data.webshop.generator.kinds import KINDS, Kind
 from agentq_data.webshop.generator.wording import BRANDS
 

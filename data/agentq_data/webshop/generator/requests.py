@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agentq_data.dice import Dice
 from agentq_data.webshop.generator.attributes import ADJECTIVE, PART, Attribute
 from agentq_data.webshop.generator.choices import OptionPool
-from agentq_data.webshop.generator.dice import Dice
 from agentq_data.webshop.generator.kinds import Kind
 
 PATTERNS: tuple[str, ...] = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentq.errors import DataError
-from agentq_data.webshop.generator.dice import Dice
+from agentq_data.dice import Dice
 from agentq_data.webshop.generator.goals import GoalWriter
 from agentq_data.webshop.generator.listing import product_record
 from agentq_data.webshop.generator.products import NONE, Product, draw_products

@@ -1,4 +1,4 @@
-"""The Gymnasium space of texts of any length and any characters."""
+"""Actions that are texts of any length and any characters: the Gymnasium space, and the check of one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from agentq.errors import ActionError
+
 _SAMPLES = (
     "search[red shoes]",
     "click[back to search]",
@@ -16,6 +18,16 @@ _SAMPLES = (
     "click[buy now]",
     "",
 )
+
+
+def checked_text(action: object, examples: str) -> str:
+    """The action; raises ``ActionError`` for one that is no text, naming ``examples`` of what is expected."""
+    if isinstance(action, str):
+        return action
+    raise ActionError(
+        f"the action is {repr(action)[:60]} of type {type(action).__name__}, expected a text such as {examples}. "
+        "Pass the text of the chosen candidate."
+    )
 
 
 class AnyText(gymnasium.Space[str]):
