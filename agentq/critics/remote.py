@@ -8,14 +8,9 @@ left of the heads, the aggregation and the bookkeeping of candidates are compute
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import httpx
 import numpy as np
@@ -31,8 +26,8 @@ from agentq.critics.readouts import Readout
 from agentq.critics.requests import ScoreRequest, request_scores, request_tokens, score_request
 from agentq.errors import CheckpointError, ConfigError, CriticError
 from agentq.features.proposal import proposal_width
-from agentq.policies.openai.background import BackgroundLoop
 from agentq.policies.openai.client import ChatClient, ClientStatistics, ServerSettings
+from agentq.policies.openai.connected import Connected
 from agentq.types import Candidate, FloatArray, Messages
 
 KEY_VARIABLE = "AGENTQ_CRITIC_KEY"
@@ -41,18 +36,19 @@ Batch = Sequence[tuple[Messages, Sequence[Candidate]]]
 
 
 @dataclass
-class _Line:
-    """What the critic holds while it is connected."""
+class _Checked:
+    """A server, and whether it has reproduced the probe."""
 
-    loop: BackgroundLoop
     server: PoolingServer
-    process: int
-    finalizer: Any
     verified: bool = False
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.server.client.aclose()
 
-class RemoteCritic:
+
+class RemoteCritic(Connected[_Checked]):
     """Values candidates through a pooling server; implements ``agentq.critics.base.Critic``.
 
     Before the first scores the server must reproduce the export's probe, so one that has another model, lower
@@ -73,6 +69,7 @@ class RemoteCritic:
         trust_grounding: bool = True,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        super().__init__(f"agentq critic {server.root}")
         self.settings = settings
         self.readout = readout
         self.grounding = resolve_grounding(settings.grounding, trusted=trust_grounding)
@@ -81,8 +78,6 @@ class RemoteCritic:
         self._tokenizer, self._probe = tokens, probe
         self._address, self._transport = server, transport
         self._model, self._batch = model, batch
-        self._line: _Line | None = None
-        self._connecting = threading.Lock()
 
     @classmethod
     def from_pretrained(
@@ -138,7 +133,7 @@ class RemoteCritic:
         rows = None
         if sequences:
             line = self._connect()
-            rows = line.loop.run(self._rows(line, sequences))
+            rows = line.loop.run(self._rows(line.client, sequences))
         return self._scores(requests, rows)
 
     async def ascore_heads(self, batch: Batch) -> list[Scores]:
@@ -147,7 +142,7 @@ class RemoteCritic:
         rows = None
         if sequences:
             line = self._connect()
-            rows = await asyncio.wrap_future(line.loop.submit(self._rows(line, sequences)))
+            rows = await asyncio.wrap_future(line.loop.submit(self._rows(line.client, sequences)))
         return self._scores(requests, rows)
 
     @property
@@ -158,24 +153,7 @@ class RemoteCritic:
     @property
     def statistics(self) -> ClientStatistics:
         """Requests, attempts and retries since the connections were opened."""
-        return self._connect().server.client.statistics
-
-    def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        if self._line is not None:
-            self._line.finalizer()
-            self._line = None
-
-    def __enter__(self) -> RemoteCritic:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        return self._connect().client.server.client.statistics
 
     def _prepared(self, batch: Batch) -> tuple[list[ScoreRequest], list[list[int]]]:
         """What each state needs, and the token sequences of all of its distinct actions, one state after another."""
@@ -192,27 +170,17 @@ class RemoteCritic:
                 self.tokens += len(prompt) + sum(map(len, actions))
         return requests, sequences
 
-    def _connect(self) -> _Line:
-        """The connections of this process: a forked one must not share its parent's sockets."""
-        with self._connecting:
-            if self._line is None or self._line.process != os.getpid():
-                loop = BackgroundLoop(f"agentq critic {self._address.root}")
-                server = loop.run(self._open())
-                loop.at_end(server.client.aclose)
-                self._line = _Line(loop, server, os.getpid(), weakref.finalize(self, loop.close))
-            return self._line
-
-    async def _open(self) -> PoolingServer:
-        """Inside the loop that will use the connections."""
+    async def _open(self) -> _Checked:
         client = ChatClient(self._address, transport=self._transport)
-        return PoolingServer(client, self.settings.task, self.readout.width, self._model, self._batch)
+        server = PoolingServer(client, self.settings.task, self.readout.width, self._model, self._batch)
+        return _Checked(server)
 
-    async def _rows(self, line: _Line, sequences: list[list[int]]) -> NDArray[np.float32]:
-        async with line.verifying:
-            if not line.verified:
-                self._verify(await line.server.rows(self._probe.sequences))
-                line.verified = True
-        return await line.server.rows(sequences)
+    async def _rows(self, checked: _Checked, sequences: list[list[int]]) -> NDArray[np.float32]:
+        async with checked.verifying:
+            if not checked.verified:
+                self._verify(await checked.server.rows(self._probe.sequences))
+                checked.verified = True
+        return await checked.server.rows(sequences)
 
     def _verify(self, rows: NDArray[np.float32]) -> None:
         """Raise ``CheckpointError`` unless the server's ``rows`` of the probe give the exported values."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import TracebackType
+from dataclasses import replace
 from typing import Any, Literal
 
 import httpx
 
 from agentq.errors import ConfigError, ServerError
-from agentq.policies.openai.background import BackgroundLoop
 from agentq.policies.openai.candidates import candidate_of_choice
 from agentq.policies.openai.client import (
     ChatClient,
@@ -24,6 +20,7 @@ from agentq.policies.openai.client import (
     sample_seed,
     together,
 )
+from agentq.policies.openai.connected import Connected
 from agentq.policies.openai.constraints import AdmissibleActions, admissible_actions
 from agentq.policies.openai.statistics import ServerPolicyStatistics
 from agentq.policies.parsing import ActionParser, deduplicate
@@ -36,7 +33,7 @@ Dialect = Literal["auto", "vllm", "openai"]
 Seeding = Literal["request", "sample"]
 
 
-class OpenAIPolicy:
+class OpenAIPolicy(Connected[ChatClient]):
     """Samples candidates from vLLM or any server of OpenAI's chat protocol.
 
     ``model`` may be left out where the server has just one. ``restrict`` says what happens in states that list
@@ -70,6 +67,7 @@ class OpenAIPolicy:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.settings = ServerSettings(server) if isinstance(server, str) else server
+        super().__init__(f"agentq {self.settings.root}")
         self.model = model
         self.restrict: Restrict = restrict or ("check" if tools else "decode")
         self.dialect: Dialect = dialect
@@ -91,7 +89,6 @@ class OpenAIPolicy:
                 self._body["tool_choice"] = tool_choice
         self._transport = transport
         self._wire = ClientStatistics()  # of all connections that this policy ever opens
-        self._line: _Line | None = None
 
     def propose(
         self,
@@ -126,31 +123,8 @@ class OpenAIPolicy:
         line = self._connect()
         return line.loop.run(self._fingerprint(line.client))
 
-    def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        if self._line is not None:
-            self._line.finalizer()
-            self._line = None
-
-    def __enter__(self) -> OpenAIPolicy:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _connect(self) -> _Line:
-        """The connection of this process: a forked one must not share its parent's sockets."""
-        if self._line is None or self._line.process != os.getpid():
-            loop = BackgroundLoop(f"agentq {self.settings.root}")
-            client = loop.run(_open(self.settings, self._transport, self._wire))
-            loop.at_end(client.aclose)
-            self._line = _Line(loop, client, os.getpid(), weakref.finalize(self, loop.close))
-        return self._line
+    async def _open(self) -> ChatClient:
+        return ChatClient(self.settings, transport=self._transport, statistics=self._wire)
 
     async def _propose(
         self,
@@ -261,20 +235,6 @@ class OpenAIPolicy:
                 root = str(model.get("root") or "").rstrip("/").rsplit("/", 1)[-1]
                 return f"{self.dialect}:{self.model}" + (f":{root}" if root and root != self.model else "")
         return f"{self.dialect}:{self.model}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    loop: BackgroundLoop
-    client: ChatClient
-    process: int
-    finalizer: Any
-
-
-async def _open(
-    settings: ServerSettings, transport: httpx.AsyncBaseTransport | None, statistics: ClientStatistics
-) -> ChatClient:
-    return ChatClient(settings, transport=transport, statistics=statistics)
 
 
 async def _models(client: ChatClient) -> list[Mapping[str, Any]]:
