@@ -1,21 +1,23 @@
-"""Train a small causal LM to shop, from demonstrations of mixed quality on generated catalogues.
+"""Train a small causal LM to act in an environment, from demonstrations of mixed quality.
 
-The story: shoppers with real habits leave sessions on several generated shops; a tokenizer is trained on
-what they saw; a Qwen3 of 1.9 M weights that starts with heads that copy learns to do as they did; its
-sampled and greedy score on validation tasks of a shop it never saw is measured and written into its card.
+The story: players with real habits leave episodes on training tasks; a tokenizer is trained on what they saw;
+a Qwen3 of 1.9 M weights that starts with heads that copy learns to do as they did; its sampled and greedy score
+on validation tasks, which it never saw, is measured and written into its card.
 
     accelerate launch recipes/train_policy.py --output runs/policy
+    accelerate launch recipes/train_policy.py --environment alfworld --data.careful 0.12 --output runs/household
+    accelerate launch recipes/train_policy.py --environment hotpotqa --output runs/researcher
 
-The model that `agentq_data` ships was made in three stages, with fewer and fewer shoppers who only look
-around; their options stand in its `training.yaml`:
+Where the models that `agentq_data` ships come from stands in their `training.yaml`, stage by stage. That of
+WebShop was made in three, with fewer and fewer shoppers who only look around:
 
-    accelerate launch recipes/train_policy.py --output runs/first --browsers 0.6 --sessions 8000
+    accelerate launch recipes/train_policy.py --output runs/first --data.browsers 0.6 --sessions 8000
     accelerate launch recipes/train_policy.py --output runs/second --start runs/first/model --sessions 8000 \
-        --searches 5000 --seed 1
+        --openings 5000 --seed 1
     accelerate launch recipes/train_policy.py --output runs/policy --start runs/second/model --sessions 5000 \
-        --searches 1000 --seed 2 --browsers 0.05 --learning_rate 0.0007
+        --openings 1000 --seed 2 --data.browsers 0.05 --learning_rate 0.0007
 
-`--shop.products FILE --shop.attributes FILE --further_shops 0` learns from an official catalogue instead.
+`--data.products FILE --data.attributes FILE --data.further_shops 0` learns from an official catalogue instead.
 """
 
 from __future__ import annotations
@@ -32,13 +34,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from agentq.config import load_config, to_dict, to_yaml
-from agentq_envs.webshop.shops import ShopSettings
+from agentq_envs.benchmark import Benchmark, load_benchmark
 
 if TYPE_CHECKING:
     from agentq.backbones import Backbone
     from agentq.training.branching import BranchingExample
     from agentq.training.supervised import SupervisedFit
-    from agentq_envs.webshop.demonstrations import Demonstration
+    from agentq_envs.demonstrations import Demonstration
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,12 @@ class Config:
     """Options of this recipe."""
 
     output: Path = Path("runs/policy")  # receives model/ with its card, and checkpoints
+    environment: str = "webshop"  # a folder of agentq_envs with a module `benchmark`, or module:Class
+    data: dict[str, Any] = field(default_factory=dict[str, Any])  # fields of its Benchmark
     sessions: int = 12000  # demonstrations in all
-    searches: int = 30000  # further sessions of which only the first search is imitated
-    draws: int = 3  # actions of the same shopper imitated per state
+    openings: int = 30000  # further sessions of which only the first action is imitated, e.g. a search
+    draws: int = 3  # actions of the same player imitated per state
     keep: float = 0.5  # share of a session's steps that is learnt
-    browsers: float = 0.25  # share of the shoppers that look around and hardly ever buy
     start: Path | None = None  # folder of a model to go on from, instead of a new one
     epochs: int = 1
     copying: tuple[int, ...] = (60, 240)  # lengths of the texts that copying is practised on, in turn
@@ -72,9 +75,8 @@ class Config:
     warmup: int = 100  # optimiser steps
     validation_episodes: int = 300
     temperature: float = 0.8  # of the sampled validation episodes
+    max_new_tokens: int = 48  # of an action in validation
     seed: int = 0
-    shop: ShopSettings = field(default_factory=ShopSettings)
-    further_shops: int = 11  # more generated catalogues whose tasks are learnt from
     shape: ModelShape = field(default_factory=ModelShape)
 
 
@@ -86,7 +88,7 @@ def main() -> None:
 
     began = time.time()
     backbone = started_model(config)
-    played = chain(sessions(config, config.sessions), sessions(config, config.searches, seed=2, most_steps=1))
+    played = chain(sessions(config, config.sessions), sessions(config, config.openings, seed=2, most_steps=1))
     examples = [example for session in played for example in imitation(session, backbone)]
     print(f"{len(examples)} states to imitate after {time.time() - began:.0f} s", flush=True)
 
@@ -106,22 +108,20 @@ def main() -> None:
 def sessions(
     config: Config, count: int, seed: int = 0, most_steps: int | None = None
 ) -> Iterator[Demonstration]:
-    """Sessions spread evenly over the shops, each on a task drawn without replacement."""
-    from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
-    from agentq_envs.webshop.shops import training_shops
+    """Sessions of players on tasks that may be learnt from."""
+    from agentq_envs.demonstrations import DemonstrationSettings
 
-    settings = DemonstrationSettings(
-        config.draws, keep=config.keep, most_steps=most_steps, browsers=config.browsers
-    )
-    shops = training_shops(config.shop, config.further_shops)
-    share = -(-count // len(shops))
-    for shop in shops:
-        tasks = random.Random(f"{config.seed} {seed}").sample(shop.tasks, min(len(shop.tasks), share))
-        yield from play_all(shop.env, tasks, config.seed + seed, settings)
+    settings = DemonstrationSettings(config.draws, keep=config.keep, most_steps=most_steps)
+    yield from benchmark(config).sessions(count, config.seed + seed, settings)
+
+
+def benchmark(config: Config) -> Benchmark:
+    """The environment that is learnt."""
+    return load_benchmark(config.environment, config.data)
 
 
 def tokenizer_of_sessions(config: Config) -> Any:
-    """A tokenizer trained on the prompts and actions of a few sessions of every shop."""
+    """A tokenizer trained on the prompts and actions of a few sessions."""
     from agentq.backbones.tiny import train_tokenizer
 
     texts = (
@@ -184,7 +184,7 @@ def practise_copying(backbone: Backbone, config: Config) -> None:
         count = config.copying_steps * config.token_budget // (length + span * spans)
         lessons: list[BranchingExample] = []
         for _ in range(count):
-            text = tuple(rng.randrange(4, config.shape.vocabulary) for _ in range(length))
+            text = tuple(rng.randrange(4, len(backbone.tokenizer)) for _ in range(length))
             starts = [rng.randrange(length - span + 1) for _ in range(spans)]
             # The first token says which span is meant, so only the others can be known.
             branches = tuple(Branch(text[i : i + span], (0.0,) + (1.0,) * (span - 1)) for i in starts)
@@ -224,19 +224,17 @@ def validate(backbone: Backbone, config: Config) -> dict[str, float]:
     from agentq.agent import Agent
     from agentq.policies.huggingface import HuggingFacePolicy
     from agentq.selectors.first import First
-    from agentq_envs.webshop.env import WebShopEnv
-    from agentq_envs.webshop.shops import panel_tasks, shop_env
     from agentq_eval.rollouts import Episode, run_episodes
     from agentq_eval.running.deciders import AgentDecider
 
-    shared = shop_env(config.shop).server
-    tasks = panel_tasks(config.shop, shared, "validation")[: config.validation_episodes]
+    learnt = benchmark(config)
+    tasks = learnt.panel("validation").tasks[: config.validation_episodes]
     scores: dict[str, float] = {}
     for name, temperature in (("sampled", config.temperature), ("greedy", 0.0)):
-        policy = HuggingFacePolicy(backbone, temperature=temperature, max_new_tokens=48)
+        policy = HuggingFacePolicy(backbone, temperature=temperature, max_new_tokens=config.max_new_tokens)
         decider = AgentDecider(Agent(policy, First(), n=1, on_invalid="execute"))
         episodes = [Episode(task, 0) for task in tasks]
-        played = list(run_episodes(lambda: WebShopEnv(server=shared), episodes, decider))
+        played = list(run_episodes(learnt.make_env, episodes, decider))
         scores[f"{name} score"] = sum(p.score for p in played) / len(played)
         scores[f"{name} success"] = sum(p.success for p in played) / len(played)
     return scores
@@ -256,23 +254,23 @@ def write_card(
     """The model's card: what it is, data, command, seed and measured scores."""
     shape, measured = config.shape, "\n".join(f"- {name}: {value:.3f}" for name, value in scores.items())
     begun = "from an untrained model" if config.start is None else "from the model of an earlier stage"
-    data = config.shop.products or f"the embedded shop and {config.further_shops} more generated shops"
+    title = benchmark(config).title
     (folder / "README.md").write_text(
-        f"""# A small shopping policy
+        f"""# A small policy for {title}
 
 A Qwen3 causal LM with {shape.layers} layers of width {shape.hidden} and a vocabulary of {shape.vocabulary},
-trained from scratch by `recipes/train_policy.py` to imitate shoppers of mixed quality in WebShop. It is made
-for tests, demonstrations and comparisons of critics, not for shopping.
+trained from scratch by `recipes/train_policy.py` to imitate players of mixed quality in {title}. It is made
+for tests, demonstrations and comparisons of critics, not for use.
 
-- Data: {config.sessions} scripted sessions and {config.searches} more first searches ({states} states,
-  {config.draws} drawn actions each) in {data}.
-- Tasks: training tasks only; no validation or test task of the shop is among them.
+- Data: {config.sessions} scripted sessions and {config.openings} more first actions ({states} states,
+  {config.draws} drawn actions each), options {json.dumps(config.data, default=str)}.
+- Tasks: training tasks only; no validation or test task is among them.
 - Training: {fit.training.steps} steps of {config.token_budget} tokens, learning rate {config.learning_rate},
   seed {config.seed}; held-out loss {fit.loss:.3f} nats per action token; {begun}.
 - Command: `accelerate launch recipes/train_policy.py`; the options of every stage stand in `training.yaml`.
 
-Measured on {config.validation_episodes} validation tasks, one candidate per step, sampled at temperature
-{config.temperature}:
+Measured on {min(config.validation_episodes, len(benchmark(config).panel("validation").tasks))} validation tasks, one
+candidate per step, sampled at temperature {config.temperature}:
 
 {measured}
 """

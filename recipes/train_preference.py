@@ -39,8 +39,7 @@ from agentq.search.records import read_trees
 from agentq.search.settings import SearchSettings
 from agentq.search.worlds import EnvironmentWorld
 from agentq.training.preference import PreferenceTraining, fit_preference
-from agentq_envs.webshop.env import WebShopEnv
-from agentq_envs.webshop.shops import ShopSettings, panel_tasks, shop_panel
+from agentq_envs.benchmark import Benchmark, load_benchmark
 from agentq_eval.arms import ArmSettings, value_arms
 from agentq_eval.episodes import ARMS
 from agentq_eval.reports import Report
@@ -114,10 +113,11 @@ class Config:
     name: str = "train_preference"
     trees: Path | None = None  # learn from this file of trees instead of searching
     batch_size: int = 64  # trees, then episodes, at a time
-    max_steps: int = 15  # of an episode
+    environment: str = "webshop"  # a folder of agentq_envs with a module `benchmark`, or module:Class
+    data: dict[str, Any] = field(default_factory=dict[str, Any])  # fields of its Benchmark
+    max_steps: int | None = None  # of an episode; none: the environment's usual limit
     policy: PolicyOptions = field(default_factory=PolicyOptions)
     critic: CriticOptions = field(default_factory=CriticOptions)
-    shop: ShopSettings = field(default_factory=ShopSettings)
     collect: CollectOptions = field(default_factory=CollectOptions)
     pairs: PairSettings = field(default_factory=lambda: PairSettings("all", 0.1, minimum_visits=1))
     test: TestOptions = field(default_factory=TestOptions)
@@ -172,16 +172,9 @@ def check(config: Config) -> None:
         )
 
 
-def shop(config: Config) -> WebShopEnv:
-    """An environment; all of them share one server."""
-    files = config.shop
-    return WebShopEnv(
-        files.products,
-        files.attributes,
-        files.human,
-        human_goals=files.human is not None,
-        max_steps=config.max_steps,
-    )
+def benchmark(config: Config) -> Benchmark:
+    """The environment that is played."""
+    return load_benchmark(config.environment, config.data)
 
 
 def policy_backbone(config: Config) -> BackboneConfig:
@@ -195,8 +188,8 @@ def policy_backbone(config: Config) -> BackboneConfig:
 def searched(config: Config, backbone: Backbone) -> Path:
     """The file of trees, one per training task; a stopped search goes on."""
     options, path = config.collect, config.folder / "trees.jsonl"
-    env = shop(config)
-    tasks = list(panel_tasks(config.shop, env.server, options.split))
+    played = benchmark(config)
+    env, tasks = played.make_env(config.max_steps), list(played.panel(options.split).tasks)
     random.Random(options.seed).shuffle(tasks)
     policy = HuggingFacePolicy(backbone, options.temperature, options.top_p, config.policy.max_new_tokens)
     forest = Forest(policy, trees=config.batch_size, batch=config.batch_size)
@@ -257,22 +250,21 @@ def evaluated(config: Config, backbone: Backbone, critic: PreferenceCritic) -> R
         HuggingFacePolicy(backbone, temperature, options.top_p, options.max_new_tokens)
         for temperature in (options.temperature, 0.0)
     )
-    suite = held_out(config)
+    suite, make_env = held_out(config), partial(benchmark(config).make_env, config.max_steps)
     return play_value_arms(
-        suite, config.folder, policy=policy, greedy=greedy, critic=critic, make_env=partial(shop, config),
+        suite, config.folder, policy=policy, greedy=greedy, critic=critic, make_env=make_env,
         slots=config.batch_size,
     )  # fmt: skip
 
 
 def held_out(config: Config) -> Suite:
     """The suite of this job: its panel, seeds and arms."""
-    options, policy = config.test, config.policy
-    panel = shop_panel(config.shop, shop(config).server, options.split)
+    options, policy, played = config.test, config.policy, benchmark(config)
     return Suite(
         name=config.name,
-        title="Choice by a preference critic on WebShop",
-        environment=EnvironmentSpec("agentq_envs:agentq/WebShop-v0"),
-        panel=panel_spec(panel, options.tasks),
+        title=f"Choice by a preference critic on {played.title}",
+        environment=EnvironmentSpec(played.environment, played.options),
+        panel=panel_spec(played.panel(options.split), options.tasks, played.make_env()),
         policy=PolicySpec(
             policy.model, policy.dtype, policy.quantization, policy.device, policy.temperature,
             policy.top_p, policy.max_new_tokens,
@@ -280,7 +272,7 @@ def held_out(config: Config) -> Suite:
         critic=CriticSpec("critic"),
         arms=value_arms(ArmSettings((options.n,), names=options.arms)),
         seeds=tuple(range(options.seeds)),
-        max_steps=config.max_steps,
+        max_steps=config.max_steps or played.max_steps,
         labels="lookahead",
         roles=Roles(main_n=options.n),
     )  # fmt: skip

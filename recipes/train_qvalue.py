@@ -3,8 +3,9 @@
     accelerate launch recipes/train_qvalue.py                       # offline, embedded policy and shop
     accelerate launch recipes/train_qvalue.py --config recipes/configs/quick.yaml
     accelerate launch recipes/train_qvalue.py --policy.model Qwen/Qwen3-0.6B --critic.model same --critic.lora
-    accelerate launch recipes/train_qvalue.py --shop.products items_shuffle.json \
-        --shop.attributes items_ins_v2.json --shop.human items_human_ins.json
+    accelerate launch recipes/train_qvalue.py --data.products items_shuffle.json \
+        --data.attributes items_ins_v2.json --data.human items_human_ins.json
+    accelerate launch recipes/train_qvalue.py --config recipes/configs/alfworld.yaml
     accelerate launch recipes/train_qvalue.py --log DIR --evaluation none    # the traffic of `agentq serve --log DIR`
 
 The story: the policy plays training tasks and every candidate of every state gets a value (collect, or read
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from accelerate import PartialState
 
@@ -49,10 +50,7 @@ from agentq.training.support import SupportSettings, support_of_log
 from agentq.trajectories.reader import Episode as LoggedEpisode
 from agentq.trajectories.reader import TrajectoryReader
 from agentq.trajectories.writer import TrajectoryWriter
-from agentq_envs.webshop.env import WebShopEnv
-from agentq_envs.webshop.panels import Panel
-from agentq_envs.webshop.prompt import compact_prompt, observation_prompt
-from agentq_envs.webshop.shops import ShopSettings, panel_tasks, shop_panel
+from agentq_envs.benchmark import Benchmark, load_benchmark
 from agentq_eval.arms import ArmSettings, value_arms
 from agentq_eval.collection import LabelSettings, collect
 from agentq_eval.episodes import ARMS
@@ -151,11 +149,12 @@ class Config:
         "main"  # full: the whole curve, N in 2, 4, 8, 16; none: only train, e.g. from a log of other tasks
     )
     batch_size: int = 64  # episodes at a time
-    prompt: Literal["compact", "observation"] = "compact"  # how states are rendered as messages
-    max_steps: int = 15  # of an episode
+    environment: str = "webshop"  # a folder of agentq_envs with a module `benchmark`, or module:Class
+    data: dict[str, Any] = field(default_factory=dict[str, Any])  # fields of its Benchmark
+    prompt: str = "compact"  # how states are rendered as messages: a function NAME_prompt of the environment
+    max_steps: int | None = None  # of an episode; none: the environment's usual limit
     policy: PolicyOptions = field(default_factory=PolicyOptions)
     critic: CriticOptions = field(default_factory=CriticOptions)
-    shop: ShopSettings = field(default_factory=ShopSettings)
     collect: CollectOptions = field(default_factory=CollectOptions)
     test: TestOptions = field(default_factory=TestOptions)
 
@@ -174,7 +173,7 @@ def main() -> None:
     (config.folder / "config.yaml").write_text(to_yaml(config))
     seconds: dict[str, float] = {}
 
-    make_env = partial(shop, config)
+    make_env = partial(benchmark(config).make_env, config.max_steps, **environment_options(config))
     backbone = load_backbone(policy_backbone(config))
     critic: QCritic | None = None
     logs = () if config.log is None else (config.log,)
@@ -229,16 +228,14 @@ def no_labels(fact: str, objective: ObjectiveSettings) -> ConfigError:
     )
 
 
-def shop(config: Config) -> WebShopEnv:
-    """An environment; all of them share one server."""
-    return WebShopEnv(
-        config.shop.products,
-        config.shop.attributes,
-        config.shop.human,
-        human_goals=config.shop.human is not None,
-        max_steps=config.max_steps,
-        prompt=compact_prompt if config.prompt == "compact" else observation_prompt,
-    )
+def benchmark(config: Config) -> Benchmark:
+    """The environment that is played."""
+    return load_benchmark(config.environment, config.data)
+
+
+def environment_options(config: Config) -> dict[str, Any]:
+    """Keyword arguments of the environment besides those of its data and the step limit."""
+    return {} if config.prompt == "compact" else {"prompt": config.prompt}
 
 
 def policy_backbone(config: Config) -> BackboneConfig:
@@ -256,7 +253,7 @@ def new_policy(config: Config, backbone: Backbone, temperature: float) -> Huggin
 
 
 def logged(
-    config: Config, make_env: partial[WebShopEnv], backbone: Backbone, critic: QCritic | None, number: int
+    config: Config, make_env: Callable[[], Any], backbone: Backbone, critic: QCritic | None, number: int
 ) -> Path:
     """The log of one round, collected on training tasks of its own; a stopped collection goes on.
 
@@ -264,7 +261,7 @@ def logged(
     to, so that the next critic also learns where this one errs (DAgger, Ross et al. 2011, arXiv 1011.0686).
     """
     folder, options = config.folder / "collected" / f"round-{number}", config.collect
-    tasks = list(panel_tasks(config.shop, make_env().server, options.split))
+    tasks = list(benchmark(config).panel(options.split).tasks)
     random.Random(options.seed).shuffle(tasks)
     places = range(number * options.episodes, (number + 1) * options.episodes)
     if number == 0:
@@ -367,26 +364,26 @@ def usable_objective(objective: ObjectiveSettings, logs: Logs) -> ObjectiveSetti
     return objective
 
 
-def evaluated(config: Config, make_env: partial[WebShopEnv], backbone: Backbone, critic: QCritic) -> Report:
+def evaluated(config: Config, make_env: Callable[[], Any], backbone: Backbone, critic: QCritic) -> Report:
     """Every arm on the same held-out tasks and seeds, through the evaluation harness; it resumes by itself."""
     policy = new_policy(config, backbone, config.policy.temperature)
     greedy = new_policy(config, backbone, 0.0)
-    suite = held_out(config, shop_panel(config.shop, make_env().server, config.test.split))
+    suite = held_out(config)
     return play_value_arms(
         suite, config.folder, policy=policy, greedy=greedy, critic=critic, make_env=make_env,
         slots=config.batch_size,
     )  # fmt: skip
 
 
-def held_out(config: Config, panel: Panel) -> Suite:
+def held_out(config: Config) -> Suite:
     """The suite of this job: its panel, seeds and arms."""
-    options, policy = config.test, config.policy
+    options, policy, played = config.test, config.policy, benchmark(config)
     sizes = (options.n,) if config.evaluation == "main" else tuple(sorted({2, 4, 8, 16, options.n}))
     return Suite(
         name=config.name,
-        title="Q-value guided choice on WebShop",
-        environment=EnvironmentSpec("agentq_envs:agentq/WebShop-v0", {"prompt": config.prompt}),
-        panel=panel_spec(panel, options.tasks),
+        title=f"Q-value guided choice on {played.title}",
+        environment=EnvironmentSpec(played.environment, {**played.options, **environment_options(config)}),
+        panel=panel_spec(played.panel(options.split), options.tasks, played.make_env()),
         policy=PolicySpec(
             policy.model, policy.dtype, policy.quantization, policy.device, policy.temperature,
             policy.top_p, policy.max_new_tokens, policy.restrict,
@@ -394,7 +391,7 @@ def held_out(config: Config, panel: Panel) -> Suite:
         critic=CriticSpec("critic"),
         arms=value_arms(ArmSettings(sizes, options.softmax_temperature, options.arms)),
         seeds=tuple(range(options.seeds)),
-        max_steps=config.max_steps,
+        max_steps=config.max_steps or played.max_steps,
         gamma=config.critic.gamma,
         labels="lookahead",
         roles=Roles(main_n=options.n),

@@ -1,14 +1,16 @@
 """Fine-tune a copy of the policy's backbone on questions about actions, then freeze it for a critic.
 
-The story (Digi-Q phase 1, for text): a model that imitates does not know whether an item satisfies a
-goal. Sessions are replayed in the simulator, several actions of every state are tried from a snapshot, and
-the model learns to answer, right behind each action and what it refers to: how well can this end, what
-page follows, does it change anything, how much of what was asked for is there, was this asked for by name.
+The story (Digi-Q phase 1, for text): a model that imitates does not know how its actions end. Sessions are
+replayed in the simulator, several actions of every state are tried from a snapshot, and the model learns to
+answer, right behind each action and what it refers to: how well can this end, and whatever else the environment
+asks (in a shop: what page follows, how much of what was asked for is there, was this asked for by name).
 How much of the values' variance the model then explains on validation tasks is written into its card.
 
     accelerate launch recipes/tune_representation.py --output runs/representation
+    accelerate launch recipes/tune_representation.py --environment alfworld --backbone.name runs/household/model
 
-The critic backbone that `agentq_data` ships went through two such runs; its card names their data and steps.
+The critic backbone of WebShop that `agentq_data` ships went through two such runs; its card names their data and
+steps.
 """
 
 from __future__ import annotations
@@ -23,16 +25,14 @@ from typing import TYPE_CHECKING, Any
 
 from agentq.backbones.config import BackboneConfig
 from agentq.config import load_config, to_yaml
-from agentq_envs.webshop.shops import ShopSettings
+from agentq_envs.benchmark import Benchmark, load_benchmark
 
 if TYPE_CHECKING:
     from agentq.backbones import Backbone
     from agentq.training.branching import BranchingExample
     from agentq.training.supervised import SupervisedFit
     from agentq.types import FloatArray
-    from agentq_envs.webshop.demonstrations import DemonstrationStep
-    from agentq_envs.webshop.env import WebShopEnv
-    from agentq_envs.webshop.goals import Goal
+    from agentq_envs.demonstrations import Demonstration, DemonstrationSettings, DemonstrationStep
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Config:
     """Options of this recipe."""
 
     output: Path = Path("runs/representation")  # receives model/ with its card, and checkpoints
+    environment: str = "webshop"  # a folder of agentq_envs with a module `benchmark`, or module:Class
+    data: dict[str, Any] = field(default_factory=dict[str, Any])  # fields of its Benchmark
+    grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
     backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
     sessions: int = 4500  # replayed in all
     alternatives: int = 6  # distinct actions tried per state
@@ -53,8 +56,6 @@ class Config:
     warmup: int = 100  # optimiser steps
     validation_sessions: int = 100
     seed: int = 100  # other sessions than those that the policy imitated
-    further_shops: int = 11  # more generated catalogues whose tasks are learnt from
-    shop: ShopSettings = field(default_factory=ShopSettings)
 
 
 def main() -> None:
@@ -67,66 +68,67 @@ def main() -> None:
 
     began = time.time()
     backbone = load_backbone(config.backbone)
-    examples = [example(backbone, *item, config) for item in training_states(config)]
+    learnt = benchmark(config)
+    examples = [example(backbone, learnt, *item, config) for item in training_states(config)]
     print(f"{len(examples)} states with tried actions after {time.time() - began:.0f} s", flush=True)
 
     held = list(validation_states(config))
-    before = explained(backbone, held)
+    before = explained(backbone, held, config)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
     backbone.save_pretrained(folder)
     (folder / "training.yaml").write_text(to_yaml(config))
-    measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held)
+    measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held, config)
     write_card(folder, config, fit, measured, len(examples))
     print(json.dumps(measured, indent=2), flush=True)
 
 
-def training_states(config: Config) -> Iterator[tuple[Goal, DemonstrationStep]]:
-    """States of sessions spread evenly over the shops, with their goals."""
-    from agentq_envs.webshop.shops import training_shops
-
-    shops = training_shops(config.shop, config.further_shops)
-    share = -(-config.sessions // len(shops))
-    for shop in shops:
-        tasks = random.Random(config.seed).sample(shop.tasks, min(len(shop.tasks), share))
-        yield from replayed(shop.env, tasks, config)
+def training_states(config: Config) -> Iterator[tuple[str, DemonstrationStep]]:
+    """States of sessions on tasks that may be learnt from, with their tasks."""
+    learnt = benchmark(config)
+    yield from states_of(learnt.sessions(config.sessions, config.seed, demonstration_settings(config)))
 
 
-def validation_states(config: Config) -> Iterator[tuple[Goal, DemonstrationStep]]:
+def validation_states(config: Config) -> Iterator[tuple[str, DemonstrationStep]]:
     """States of sessions on validation tasks."""
-    from agentq_envs.webshop.shops import panel_tasks, shop_env
-
-    env = shop_env(config.shop)
-    tasks = panel_tasks(config.shop, env.server, "validation")[: config.validation_sessions]
-    yield from replayed(env, tasks, config)
+    learnt = benchmark(config)
+    tasks = learnt.panel("validation").tasks[: config.validation_sessions]
+    yield from states_of(learnt.replay(tasks, config.seed, demonstration_settings(config)))
 
 
-def replayed(
-    env: WebShopEnv, tasks: Sequence[str], config: Config
-) -> Iterator[tuple[Goal, DemonstrationStep]]:
-    """Sessions of mixed quality with several actions of a state tried from its snapshot."""
-    from agentq_envs.webshop.demonstrations import DemonstrationSettings, play_all
-
-    settings = DemonstrationSettings(1, config.alternatives, config.keep, gamma=config.gamma)
-    for task, session in zip(tasks, play_all(env, tasks, config.seed, settings), strict=True):
-        goal = env.server.goals[env.server.goal_index(task)]
+def states_of(sessions: Iterator[Demonstration]) -> Iterator[tuple[str, DemonstrationStep]]:
+    """The steps of sessions, each with its task."""
+    for session in sessions:
         for step in session.steps:
-            yield goal, step
+            yield session.task, step
 
 
-def example(backbone: Backbone, goal: Goal, step: DemonstrationStep, config: Config) -> BranchingExample:
+def benchmark(config: Config) -> Benchmark:
+    """The environment whose questions are answered."""
+    return load_benchmark(config.environment, config.data)
+
+
+def demonstration_settings(config: Config) -> DemonstrationSettings:
+    """Several actions tried from the snapshot of each kept state."""
+    from agentq_envs.demonstrations import DemonstrationSettings
+
+    return DemonstrationSettings(1, config.alternatives, config.keep, gamma=config.gamma)
+
+
+def example(
+    backbone: Backbone, learnt: Benchmark, task: str, step: DemonstrationStep, config: Config
+) -> BranchingExample:
     """The prompt with one branch per tried action: action and its line, then the answers that are learnt."""
-    from agentq.critics.groundings import grounded_text
-    from agentq.features.grounding import quoted_line
+    from agentq.critics.groundings import grounded_text, resolve_grounding
     from agentq.training.branching import Branch, BranchingExample
-    from agentq_envs.webshop.questions import answers
 
+    grounding = resolve_grounding(config.grounding)
     branches: list[Branch] = []
     for tried in step.alternatives:
-        read = backbone.action_ids(grounded_text(step.messages, tried.action, quoted_line))
+        read = backbone.action_ids(grounded_text(step.messages, tried.action, grounding))
         ids, weights = list(read), [0.0] * len(read)
         rng = random.Random(f"{step.messages} {tried.action}")
-        for number, answer in enumerate(answers(goal, tried, rng)):
+        for number, answer in enumerate(learnt.answers(task, tried, rng)):
             piece = backbone.tokenizer(answer, add_special_tokens=False)["input_ids"]
             ids += piece
             weights += [config.question_weight if number else config.value_weight] * len(piece)
@@ -156,7 +158,9 @@ def learn(backbone: Backbone, examples: Sequence[BranchingExample], config: Conf
     )
 
 
-def explained(backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep]]) -> dict[str, float]:
+def explained(
+    backbone: Backbone, states: Sequence[tuple[str, DemonstrationStep]], config: Config
+) -> dict[str, float]:
     """How well the expected value digit fits the values of tried actions, overall and within states."""
     import numpy as np
 
@@ -166,7 +170,7 @@ def explained(backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep
     q, labels = np.full((len(states), most), -np.inf), np.full((len(states), most), np.nan)
     for row, (_, step) in enumerate(states):
         count = len(step.alternatives)
-        q[row, :count] = expected_values(backbone, step)
+        q[row, :count] = expected_values(backbone, step, config)
         labels[row, :count] = [tried.value for tried in step.alternatives]
     known = ~np.isnan(labels)
     return {
@@ -176,16 +180,16 @@ def explained(backbone: Backbone, states: Sequence[tuple[Goal, DemonstrationStep
     }
 
 
-def expected_values(backbone: Backbone, step: DemonstrationStep) -> FloatArray:
+def expected_values(backbone: Backbone, step: DemonstrationStep, config: Config) -> FloatArray:
     """(N,) mean of the predicted digit behind every tried action, as a value in [0, 1]."""
     import torch
 
-    from agentq.critics.groundings import grounded_text
-    from agentq.features.grounding import quoted_line
+    from agentq.critics.groundings import grounded_text, resolve_grounding
     from agentq.scoring.shared_prefix import score_features
-    from agentq_envs.webshop.questions import VALUE_LEVELS
+    from agentq_envs.questions import VALUE_LEVELS
 
-    texts = [grounded_text(step.messages, tried.action, quoted_line) for tried in step.alternatives]
+    grounding = resolve_grounding(config.grounding)
+    texts = [grounded_text(step.messages, tried.action, grounding) for tried in step.alternatives]
     digits = [
         backbone.tokenizer(str(i), add_special_tokens=False)["input_ids"][0] for i in range(VALUE_LEVELS)
     ]
@@ -198,7 +202,7 @@ def expected_values(backbone: Backbone, step: DemonstrationStep) -> FloatArray:
             "last",
         )[0]
         model: Any = backbone.model
-        logits = model.get_output_embeddings()(hidden)[:, digits].float()
+        logits = model.get_output_embeddings()(hidden)[:, digits].float().cpu()
     return (logits.softmax(-1) @ torch.linspace(0, 1, VALUE_LEVELS)).double().numpy()
 
 
@@ -208,10 +212,10 @@ def write_card(
     """The model's card: what it is, data, command, seed and measured scores."""
     lines = "\n".join(f"- {name}: {value:.3f}" for name, value in measured.items())
     (folder / "README.md").write_text(
-        f"""# A critic backbone for WebShop
+        f"""# A critic backbone for {benchmark(config).title}
 
 `{config.backbone.name}` fine-tuned by `recipes/tune_representation.py` to answer questions about actions, so
-that its frozen hidden states (last layer, last token of the action and the line of the page it refers to)
+that its frozen hidden states (last layer, last token of the action and what is put behind it)
 carry how well the action ends. Value heads are trained on them by `recipes/train_qvalue.py`.
 
 - Data: {config.sessions} replayed scripted sessions on training tasks ({states} states, up to

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentq.critics.base import Critic
-from agentq_envs.webshop.panels import Panel, panel_names
+from agentq.errors import AgentQError
+from agentq_envs.benchmark import TaskPanel
 from agentq_eval.arms import value_deciders
 from agentq_eval.reports import Report
 from agentq_eval.running.run import RunSettings, run
@@ -60,8 +61,12 @@ def play_value_arms(
     )
 
 
-def panel_spec(panel: Panel, first: int) -> PanelSpec:
-    """The first tasks of a panel: by name and hash where it is a frozen one, else task by task."""
-    if panel.name in panel_names():
+def panel_spec(panel: TaskPanel, first: int, env: Any) -> PanelSpec:
+    """The first tasks of a panel: by name and hash where the environment ships it, else task by task."""
+    try:
+        shipped = env.unwrapped.panel(panel.name).hash == panel.hash
+    except AgentQError:  # a panel that was made of a user's files
+        shipped = False
+    if shipped:
         return PanelSpec(panel.name, hash=panel.hash, first=min(first, len(panel.tasks)))
     return PanelSpec(tasks=panel.tasks[:first])

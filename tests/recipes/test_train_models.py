@@ -12,8 +12,8 @@ from agentq import BackboneConfig, load_backbone
 
 SHAPE = ("--shape.vocabulary=700", "--shape.hidden=48", "--shape.intermediate=64", "--shape.layers=3",
          "--shape.head_dim=16")  # fmt: skip
-FEW = ("--sessions=12", "--further_shops=0", "--token_budget=1024", "--warmup=2")
-FEW_EPISODES = ("--searches=12", "--copying_steps=2", "--validation_episodes=3")
+FEW = ("--sessions=12", "--data.further_shops=0", "--token_budget=1024", "--warmup=2")
+FEW_EPISODES = ("--openings=12", "--copying_steps=2", "--validation_episodes=3")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_a_policy_is_a_plain_model_folder_with_a_card(policy: Path) -> None:
     assert backbone.hidden_size == 48
     assert len(backbone.prompt_ids([{"role": "user", "content": "Goal: a red mug"}])) > 3
     card = (policy / "README.md").read_text()
-    assert "12 scripted sessions and 12 more first searches" in card
+    assert "12 scripted sessions and 12 more first actions" in card
     assert "from an untrained model" in card
 
 

@@ -6,70 +6,63 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agentq.types import Message
 from agentq_envs.alfworld.env import AlfworldEnv
-from agentq_envs.alfworld.lookahead import GAMMA
 from agentq_envs.alfworld.prompt import react_transcript
-from agentq_envs.alfworld.searcher import CAREFUL, Habits, Searcher, draw_habits
+from agentq_envs.alfworld.searcher import CAREFUL, POPULATION, Habits, Searcher, draw_habits
+from agentq_envs.demonstrations import (
+    Alternative,
+    Demonstration,
+    DemonstrationSettings,
+    DemonstrationStep,
+)
+
+_DONE = 3  # commands that a player remembers, as many as the compact prompt shows
 
 
 @dataclass(frozen=True, slots=True)
-class DemonstrationStep:
-    """One logged step. ``values`` holds other actions of the state, the one taken first, with exact values."""
-
-    messages: tuple[Message, ...]
-    action: str
-    draws: tuple[str, ...]  # the action, and what the same player might have done as well
-    values: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Demonstration:
+class HouseholdDemonstration(Demonstration):
     """One logged episode; ``transcript`` is its ReAct form."""
 
-    task: str
-    success: bool
-    steps: tuple[DemonstrationStep, ...]
     transcript: str
 
 
-@dataclass(frozen=True, slots=True)
-class DemonstrationSettings:
-    """What a demonstration holds beside the actions taken."""
-
-    draws: int = 1  # of the same player per state
-    values: int = 0  # distinct actions valued per state, the one taken among them
-    gamma: float = GAMMA  # discount of values per step
-    habits: Habits | None = None  # None: drawn from the population
-
-
 def play(
-    env: AlfworldEnv, task: str, seed: int, settings: DemonstrationSettings | None = None
-) -> Demonstration:
+    env: AlfworldEnv,
+    task: str,
+    seed: int,
+    settings: DemonstrationSettings | None = None,
+    population: Sequence[tuple[Habits, float]] = POPULATION,
+) -> HouseholdDemonstration:
     """One episode of a player whose habits are drawn from ``seed``."""
     settings = settings or DemonstrationSettings()
     rng = random.Random(f"player {task} {seed}")
     _, info = env.reset(seed=seed, options={"task": task})
-    player = Searcher(settings.habits or draw_habits(rng), rng, rng.getrandbits(30))
+    player = Searcher(draw_habits(rng, population), rng, rng.getrandbits(30))
     steps: list[DemonstrationStep] = []
     ended = False
     while not ended:
-        action = player.act(env.notes, env.admissible)
-        draws = (action, *(player.act(env.notes, env.admissible) for _ in range(settings.draws - 1)))
-        values = _valued(env, action, player, settings)
-        steps.append(DemonstrationStep(tuple(info["messages"]), action, draws, values))
+        action = _drawn(player, env)
+        if rng.random() < settings.keep:
+            draws = (action, *(_drawn(player, env) for _ in range(settings.draws - 1)))
+            others = _tried(env, action, player, settings, population)
+            steps.append(DemonstrationStep(tuple(info["messages"]), action, draws, others))
         _, _, terminated, truncated, info = env.step(action)
-        ended = terminated or truncated
+        ended = terminated or truncated or env.steps == settings.most_steps
+    success = bool(info["success"])
     transcript = react_transcript(env.observations, env.actions)
-    return Demonstration(task, bool(info["success"]), tuple(steps), transcript)
+    return HouseholdDemonstration(task, float(success), success, tuple(steps), transcript)
 
 
 def play_all(
-    env: AlfworldEnv, tasks: Sequence[str], seed: int, settings: DemonstrationSettings | None = None
-) -> Iterator[Demonstration]:
+    env: AlfworldEnv,
+    tasks: Sequence[str],
+    seed: int,
+    settings: DemonstrationSettings | None = None,
+    population: Sequence[tuple[Habits, float]] = POPULATION,
+) -> Iterator[HouseholdDemonstration]:
     """One episode per task, in order."""
     for task in tasks:
-        yield play(env, task, seed, settings)
+        yield play(env, task, seed, settings, population)
 
 
 def react_examples(env: AlfworldEnv, tasks: Sequence[str], task_type: str, count: int = 2) -> list[str]:
@@ -79,21 +72,37 @@ def react_examples(env: AlfworldEnv, tasks: Sequence[str], task_type: str, count
         if len(found) == count:
             break
         if f"/{task_type}-" in task:
-            shown = play(env, task, 0, DemonstrationSettings(habits=CAREFUL))
+            shown = play(env, task, 0, population=((CAREFUL, 1.0),))
             found += [shown.transcript] if shown.success else []
     return found
 
 
-def _valued(
-    env: AlfworldEnv, taken: str, player: Searcher, settings: DemonstrationSettings
-) -> tuple[tuple[str, float], ...]:
-    """The action taken and those of other players and of chance, each with its exact value."""
-    if not settings.values:
+def _drawn(player: Searcher, env: AlfworldEnv) -> str:
+    return player.act(env.notes, env.admissible, env.actions[-_DONE:])
+
+
+def _tried(
+    env: AlfworldEnv,
+    taken: str,
+    player: Searcher,
+    settings: DemonstrationSettings,
+    population: Sequence[tuple[Habits, float]],
+) -> tuple[Alternative, ...]:
+    """The action taken and those of other players and of chance, each with what follows and its exact value."""
+    if not settings.alternatives:
         return ()
     found = dict.fromkeys([taken])
-    for _ in range(3 * settings.values):
-        if len(found) >= settings.values:
+    for _ in range(3 * settings.alternatives):
+        if len(found) >= settings.alternatives:
             break
-        other = Searcher(draw_habits(player.rng), player.rng, player.rng.getrandbits(30))
-        found.setdefault(other.act(env.notes, env.admissible))
-    return tuple(zip(found, env.lookahead(list(found), settings.gamma), strict=True))
+        other = Searcher(draw_habits(player.rng, population), player.rng, player.rng.getrandbits(30))
+        found.setdefault(_drawn(other, env))
+    start, values = env.snapshot(), env.lookahead(list(found), settings.gamma)
+    tried: list[Alternative] = []
+    for action, value in zip(found, values, strict=True):
+        _, _, terminated, _, info = env.step(action)
+        text = str(info["messages"][-1]["content"])
+        page = "the end" if terminated else action.partition(" ")[0]
+        tried.append(Alternative(action, value, page, text, info["legal"]))
+        env.restore(start)
+    return tuple(tried)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,6 @@ import gymnasium
 import numpy as np
 
 from agentq.errors import ActionError, ConfigError
-from agentq.types import Message
 from agentq_data.alfworld.game_file import GameFile
 from agentq_envs.alfworld.commands import possible
 from agentq_envs.alfworld.game import Game, State
@@ -23,8 +22,8 @@ from agentq_envs.alfworld.notes import Notes, first_notes
 from agentq_envs.alfworld.panels import Panel, load_panel
 from agentq_envs.alfworld.planner import Planner
 from agentq_envs.alfworld.players import EnginePlayer, EngineProcess, NativePlayer, Player
-from agentq_envs.alfworld.prompt import compact_prompt
 from agentq_envs.alfworld.simulator import Simulator, Turn
+from agentq_envs.prompts import Prompt, resolve_prompt
 from agentq_envs.text_actions import AnyText, checked_text
 
 DEFAULT_MAX_STEPS = 50
@@ -80,7 +79,7 @@ class AlfworldEnv(gymnasium.Env[str, str]):
         max_steps: int | None = DEFAULT_MAX_STEPS,  # None: no limit
         old_wording: bool = False,  # accept "put O in/on R" for "move O to R", as before alfworld 0.4
         thoughts: Thoughts = "off",  # "think: ..." is answered "OK."; whether it counts as a step
-        prompt: Callable[[AlfworldEnv], Sequence[Message]] | None = None,  # info["messages"]; None: compact
+        prompt: str | Prompt | None = None,  # renders info["messages"]; a name of .prompt; None: compact
         render_mode: str | None = None,
     ) -> None:
         for name, value, allowed in (
@@ -96,7 +95,7 @@ class AlfworldEnv(gymnasium.Env[str, str]):
         self.max_steps = max_steps
         self.old_wording = old_wording
         self.thoughts: Thoughts = thoughts
-        self.prompt = compact_prompt if prompt is None else prompt
+        self.prompt = resolve_prompt(prompt, "agentq_envs.alfworld")
         self.render_mode = render_mode
         self.action_space = CommandText()
         self.observation_space = CommandText()

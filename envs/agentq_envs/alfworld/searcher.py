@@ -33,6 +33,7 @@ class Habits:
     anything: float = 0.0  # take some other thing that lies here
     skip: float = 0.0  # go to the target without cleaning, heating or cooling first
     anywhere: float = 0.0  # put the thing down at once, wherever it is
+    loop: float = 0.0  # do once more what was done before the last command: back and forth without end
 
 
 CAREFUL = Habits()
@@ -40,6 +41,8 @@ HASTY = Habits(wander=0.05, skip=0.5, anything=0.15)
 FORGETFUL = Habits(wander=0.15, again=0.5, anywhere=0.1)
 IDLE = Habits(wander=0.6, again=0.3, anything=0.3)
 POPULATION = ((CAREFUL, 0.5), (HASTY, 0.2), (FORGETFUL, 0.15), (IDLE, 0.15))
+# As language models fail here: they repeat themselves, forget the cleaning, and take what they did not look for.
+NOVICE = Habits(wander=0.4, again=0.6, anything=0.3, skip=0.8, anywhere=0.3, loop=0.55)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,14 @@ class Wish:
     target: str
 
 
-def draw_habits(rng: random.Random) -> Habits:
+def novices(careful: float) -> tuple[tuple[Habits, float], ...]:
+    """A population of novices with a share 0..1 of careful players."""
+    return ((CAREFUL, careful), (NOVICE, 1.0 - careful))
+
+
+def draw_habits(rng: random.Random, population: Sequence[tuple[Habits, float]] = POPULATION) -> Habits:
     """One player of the population that our demonstrations come from."""
-    return rng.choices([habits for habits, _ in POPULATION], [share for _, share in POPULATION])[0]
+    return rng.choices([habits for habits, _ in population], [share for _, share in population])[0]
 
 
 @lru_cache(maxsize=1024)
@@ -73,9 +81,11 @@ class Searcher:
     rng: random.Random
     order: int = 0
 
-    def act(self, notes: Notes, admissible: Sequence[str]) -> str:
-        """The next command."""
+    def act(self, notes: Notes, admissible: Sequence[str], done: Sequence[str] = ()) -> str:
+        """The next command, given those that were done."""
         wish = read_wish(notes.task)
+        if len(done) > 1 and done[-2] in admissible and self._chance(self.habits.loop):
+            return done[-2]
         if wish is None or self._chance(self.habits.wander):
             return self.rng.choice(admissible)
         if not notes.holding:

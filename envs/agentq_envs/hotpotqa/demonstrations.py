@@ -1,8 +1,4 @@
-"""Logged episodes of readers of mixed quality, with what is needed to learn from them.
-
-The records are those of WebShop's demonstrations: the prompt and the action of every step, further draws of the
-same reader, and other actions of the state with their exact values.
-"""
+"""Logged episodes of readers of mixed quality, with what is needed to learn from them."""
 
 from __future__ import annotations
 
@@ -10,21 +6,21 @@ import random
 from collections.abc import Iterator, Sequence
 
 from agentq.types import Message
-from agentq_envs.hotpotqa.env import HotPotQAEnv
-from agentq_envs.hotpotqa.expert import Expert
-from agentq_envs.hotpotqa.readers import Reader, draw_habits
-from agentq_envs.webshop.demonstrations import (
+from agentq_envs.demonstrations import (
     Alternative,
     Demonstration,
     DemonstrationSettings,
     DemonstrationStep,
 )
+from agentq_envs.hotpotqa.env import HotPotQAEnv
+from agentq_envs.hotpotqa.expert import Expert
+from agentq_envs.hotpotqa.readers import Reader, draw_habits
 
 
 def play(
     env: HotPotQAEnv, task: str, seed: int, settings: DemonstrationSettings | None = None
 ) -> Demonstration:
-    """One episode of a reader whose habits are drawn from ``seed``; ``settings.browsers`` has no meaning here."""
+    """One episode of a reader whose habits are drawn from ``seed``."""
     settings = settings or DemonstrationSettings()
     rng = random.Random(f"reader {task} {seed}")
     _, info = env.reset(seed=seed, options={"task": task})

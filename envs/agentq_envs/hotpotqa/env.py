@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentq.errors import ActionError, ConfigError, TaskError
-from agentq.types import Message
 from agentq_data.hotpotqa.questions import Question
 from agentq_envs.hotpotqa.actions import TEMPLATES
 from agentq_envs.hotpotqa.corpus import Corpus
 from agentq_envs.hotpotqa.expert import GAMMA, Expert
 from agentq_envs.hotpotqa.loading import Pages, load_tasks
 from agentq_envs.hotpotqa.panels import Panel, load_panel
-from agentq_envs.hotpotqa.prompt import compact_prompt
 from agentq_envs.hotpotqa.session import Outcome, Session, advance
 from agentq_envs.hotpotqa.tasks import TaskSet
+from agentq_envs.prompts import Prompt, resolve_prompt
 from agentq_envs.text_actions import AnyText, checked_text
 
 DEFAULT_MAX_STEPS = 7  # depth of the published searches
@@ -63,7 +62,7 @@ class HotPotQAEnv(gymnasium.Env[str, str]):
         world_seed: int = 0,  # of the made world
         max_steps: int | None = DEFAULT_MAX_STEPS,  # None: no limit
         templates: bool = False,  # put the action templates into info["admissible_actions"]
-        prompt: Callable[[HotPotQAEnv], Sequence[Message]] | None = None,  # info["messages"]; None: compact
+        prompt: str | Prompt | None = None,  # renders info["messages"]; a name of .prompt; None: compact
         render_mode: str | None = None,
     ) -> None:
         if max_steps is not None and max_steps < 1:
@@ -71,7 +70,7 @@ class HotPotQAEnv(gymnasium.Env[str, str]):
         self.tasks = tasks or load_tasks(questions, corpus, pages=pages, world_seed=world_seed)
         self.max_steps = max_steps
         self.templates = templates
-        self.prompt = compact_prompt if prompt is None else prompt
+        self.prompt = resolve_prompt(prompt, "agentq_envs.hotpotqa")
         self.render_mode = render_mode
         self.action_space = ResearchText()
         self.observation_space = AnyText()

@@ -1,72 +1,35 @@
-"""Logged shopping sessions of mixed quality, with what is needed to learn from them.
-
-A step keeps the prompt and the action taken, and on request more draws of the same shopper (to imitate a
-distribution rather than one sample) and other actions of the state with their values from a snapshot, so
-that imitation, representation tuning and critics can all be trained from one pass over the simulator.
-"""
+"""Logged shopping sessions of mixed quality, with what is needed to learn from them."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from agentq.types import Message
+from agentq_envs.demonstrations import (
+    Alternative,
+    Demonstration,
+    DemonstrationSettings,
+    DemonstrationStep,
+)
 from agentq_envs.webshop.env import WebShopEnv
 from agentq_envs.webshop.shoppers import Shopper, draw_habits
 
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """An action of a state, what follows it, and its value."""
-
-    action: str
-    value: float  # discounted return when the rest is played as well as possible, 0..1
-    page: str  # kind of the page that follows
-    text: str  # prompt of the page that follows
-    changed: bool  # whether the action changed anything
-
-
-@dataclass(frozen=True, slots=True)
-class DemonstrationStep:
-    """One logged step."""
-
-    messages: tuple[Message, ...]
-    action: str  # what the shopper did
-    draws: tuple[str, ...]  # the action, and what the same shopper might have done as well
-    alternatives: tuple[Alternative, ...]  # distinct actions, the one taken first; empty: none were tried
-
-
-@dataclass(frozen=True, slots=True)
-class Demonstration:
-    """One logged session."""
-
-    task: str
-    score: float
-    success: bool
-    steps: tuple[DemonstrationStep, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DemonstrationSettings:
-    """What a demonstration holds beside the actions taken."""
-
-    draws: int = 1  # of the same shopper per state
-    alternatives: int = 0  # distinct actions valued per state, the one taken among them
-    keep: float = 1.0  # share of the steps that is kept, drawn at random: more different goals
-    most_steps: int | None = None  # stop a session after so many; a session of one is a search, always kept
-    gamma: float = 0.9  # discount of values per step
-    browsers: float = 0.25  # share of the shoppers that look around and hardly ever buy
+BROWSERS = 0.25  # share of the shoppers that look around and hardly ever buy
 
 
 def play(
-    env: WebShopEnv, task: str, seed: int, settings: DemonstrationSettings | None = None
+    env: WebShopEnv,
+    task: str,
+    seed: int,
+    settings: DemonstrationSettings | None = None,
+    browsers: float = BROWSERS,
 ) -> Demonstration:
-    """One session of a shopper whose habits are drawn from ``seed``."""
+    """One session of a shopper whose habits are drawn from ``seed``; a search is always kept."""
     settings = settings or DemonstrationSettings()
     rng = random.Random(f"shopper {task} {seed}")
     _, info = env.reset(seed=seed, options={"task": task})
-    shopper = Shopper(env.server, env.goal, draw_habits(rng, settings.browsers), rng)
+    shopper = Shopper(env.server, env.goal, draw_habits(rng, browsers), rng)
     steps: list[DemonstrationStep] = []
     score, success, ended = 0.0, False, False
     while not ended:
@@ -82,11 +45,15 @@ def play(
 
 
 def play_all(
-    env: WebShopEnv, tasks: Sequence[str], seed: int, settings: DemonstrationSettings | None = None
+    env: WebShopEnv,
+    tasks: Sequence[str],
+    seed: int,
+    settings: DemonstrationSettings | None = None,
+    browsers: float = BROWSERS,
 ) -> Iterator[Demonstration]:
     """One session per task, in order."""
     for task in tasks:
-        yield play(env, task, seed, settings)
+        yield play(env, task, seed, settings, browsers)
 
 
 def _step(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.utils import seeding
 
 from agentq.errors import ActionError, ConfigError, TaskError
-from agentq.types import Message
+from agentq_envs.prompts import Prompt, resolve_prompt
 from agentq_envs.text_actions import AnyText, checked_text
 from agentq_envs.webshop.expert import Expert
 from agentq_envs.webshop.goals import Goal
@@ -22,7 +22,6 @@ from agentq_envs.webshop.loading import shared_server, shop_files
 from agentq_envs.webshop.lookahead import GAMMA, Lookahead
 from agentq_envs.webshop.nouns import NounTagger
 from agentq_envs.webshop.panels import Panel, load_panel
-from agentq_envs.webshop.prompt import compact_prompt
 from agentq_envs.webshop.render import MODES, ObservationMode
 from agentq_envs.webshop.server import GoalSettings, WebShopServer
 from agentq_envs.webshop.session import Session
@@ -72,7 +71,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         max_steps: int | None = DEFAULT_MAX_STEPS,  # None: no limit
         noun_tagger: str | NounTagger = "auto",
         reveal_goal: bool = False,  # put the goal into info, for experts and oracles
-        prompt: Callable[[WebShopEnv], Sequence[Message]] | None = None,  # info["messages"]; None: compact
+        prompt: str | Prompt | None = None,  # renders info["messages"]; a name of .prompt; None: compact
         render_mode: str | None = None,
     ) -> None:
         if observation_mode not in MODES:
@@ -91,7 +90,7 @@ class WebShopEnv(gymnasium.Env[str, str]):
         self.mode: ObservationMode = observation_mode
         self.max_steps = max_steps
         self.reveal_goal = reveal_goal
-        self.prompt = compact_prompt if prompt is None else prompt
+        self.prompt = resolve_prompt(prompt, "agentq_envs.webshop")
         self.render_mode = render_mode
         self.action_space = AnyText()
         self.observation_space = AnyText()

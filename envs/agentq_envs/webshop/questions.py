@@ -11,17 +11,9 @@ from __future__ import annotations
 
 import random
 
-from agentq_envs.webshop.demonstrations import Alternative
+from agentq_envs.demonstrations import Alternative
+from agentq_envs.questions import value_answer, yes
 from agentq_envs.webshop.goals import Goal
-
-VALUE_LEVELS = 10  # answers "0" to "9"
-
-
-def value_answer(value: float, rng: random.Random) -> str:
-    """A value in [0, 1] as one of ten digits, rounded at random so that the mean answer is the value."""
-    level = min(max(value, 0.0), 1.0) * (VALUE_LEVELS - 1)
-    low = int(level)
-    return str(min(VALUE_LEVELS - 1, low + (rng.random() < level - low)))
 
 
 def answers(goal: Goal, alternative: Alternative, rng: random.Random) -> list[str]:
@@ -32,11 +24,7 @@ def answers(goal: Goal, alternative: Alternative, rng: random.Random) -> list[st
     return [
         value_answer(alternative.value, rng),
         f" {alternative.page}",
-        _yes(alternative.changed),
+        yes(alternative.changed),
         str(found),
-        _yes(f" {named}" in goal.instruction_text.lower()),
+        yes(f" {named}" in goal.instruction_text.lower()),
     ]
-
-
-def _yes(fact: bool) -> str:
-    return " yes" if fact else " no"

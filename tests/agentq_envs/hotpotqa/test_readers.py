@@ -6,13 +6,13 @@ import random
 
 import pytest
 
+from agentq_envs.demonstrations import DemonstrationSettings
 from agentq_envs.hotpotqa.demonstrations import play, play_all
 from agentq_envs.hotpotqa.env import HotPotQAEnv
 from agentq_envs.hotpotqa.expert import Expert
 from agentq_envs.hotpotqa.panels import load_panel
 from agentq_envs.hotpotqa.readers import CAREFUL, HASTY, LOST, SLOPPY, Reader, ReadingHabits
 from agentq_envs.hotpotqa.tasks import TaskSet
-from agentq_envs.webshop.demonstrations import DemonstrationSettings
 
 
 def success(env: HotPotQAEnv, habits: ReadingHabits, tasks: tuple[str, ...]) -> float:

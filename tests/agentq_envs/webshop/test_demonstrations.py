@@ -2,14 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from agentq_envs.demonstrations import Demonstration, DemonstrationSettings, DemonstrationStep
 from agentq_envs.webshop import WebShopEnv
-from agentq_envs.webshop.demonstrations import (
-    Demonstration,
-    DemonstrationSettings,
-    DemonstrationStep,
-    play,
-    play_all,
-)
+from agentq_envs.webshop.demonstrations import play, play_all
 from agentq_envs.webshop.server import WebShopServer
 
 VALUED = DemonstrationSettings(draws=3, alternatives=4, gamma=0.5)

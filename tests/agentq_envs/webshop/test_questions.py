@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from agentq_envs.webshop.demonstrations import Alternative
+from agentq_envs.demonstrations import Alternative
+from agentq_envs.questions import value_answer
 from agentq_envs.webshop.goals import Goal
-from agentq_envs.webshop.questions import answers, value_answer
+from agentq_envs.webshop.questions import answers
 
 GOAL = Goal(
     asin="B1",

@@ -1,0 +1,65 @@
+"""HotPotQA as recipes see it: questions and pages, splits, readers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from agentq_envs.benchmark import spread
+from agentq_envs.demonstrations import Alternative, Demonstration, DemonstrationSettings
+from agentq_envs.hotpotqa.demonstrations import play_all
+from agentq_envs.hotpotqa.env import HotPotQAEnv
+from agentq_envs.hotpotqa.panels import Panel
+from agentq_envs.questions import value_answer, yes
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Questions, pages and their readers; without files the made world of AgentQ."""
+
+    questions: Path | None = None  # official question file; none: the made world
+    corpus: Path | None = None  # file of build_corpus; none: what comes with the questions
+    panels: str = "embedded"  # prefix of panel names
+
+    title: ClassVar[str] = "HotPotQA"
+    environment: ClassVar[str] = "agentq_envs:agentq/HotPotQA-v0"
+    max_steps: ClassVar[int] = 7
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the environment."""
+        named = {"questions": self.questions, "corpus": self.corpus}
+        return {name: str(path) for name, path in named.items() if path is not None}
+
+    def make_env(self, max_steps: int | None = None, **further: Any) -> HotPotQAEnv:
+        """An environment on the questions."""
+        return HotPotQAEnv(**self.options, max_steps=max_steps or self.max_steps, **further)
+
+    def panel(self, split: str) -> Panel:
+        """The shipped panel of the split."""
+        return self.make_env().panel(f"{self.panels}-{split}")
+
+    def sessions(self, count: int, seed: int, settings: DemonstrationSettings) -> Iterator[Demonstration]:
+        """Episodes on training questions, all of them as often as any other."""
+        tasks = spread(self.panel("train").tasks, count, seed)
+        for number, task in enumerate(tasks):
+            yield from self.replay([task], seed * 1_000_003 + number, settings)
+
+    def replay(
+        self, tasks: Sequence[str], seed: int, settings: DemonstrationSettings
+    ) -> Iterator[Demonstration]:
+        """One episode per task."""
+        yield from play_all(self.make_env(), tasks, seed, settings)
+
+    def answers(self, task: str, alternative: Alternative, rng: random.Random) -> list[str]:
+        """How well it ends, whether it changed anything, whether its words were read before."""
+        inside = alternative.action[alternative.action.find("[") + 1 : -1].lower()
+        before = alternative.text.lower().rpartition(alternative.action.lower())[0]
+        return [
+            value_answer(alternative.value, rng),
+            yes(alternative.changed),
+            yes(inside in before),
+        ]
