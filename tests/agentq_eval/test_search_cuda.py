@@ -58,7 +58,12 @@ def test_trees_are_those_of_the_cpu(
     tasks = [SearchTask(task) for task in make_env().server.task_ids[:2]]
     found, expected = (
         collect_trees(
-            Forest(*parts), lambda: EnvironmentWorld(make_env()), tasks, tmp_path / name, settings, shown=False
+            Forest(*parts),
+            lambda: EnvironmentWorld(make_env()),
+            tasks,
+            tmp_path / name,
+            settings,
+            shown=False,
         )
         for name, parts in (("gpu", on_gpu), ("cpu", on_cpu))
     )

@@ -1,59 +1,61 @@
-"""Recipes as a user of a GPU starts them: by accelerate, device "auto", their quick configurations."""
+"""Recipes as a user of a GPU starts them: by accelerate, device "auto", small."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from .conftest import ROOT
+from .test_train_models import FEW, FEW_EPISODES, SHAPE
 
-pytestmark = [pytest.mark.cuda, pytest.mark.slow]
+pytestmark = [pytest.mark.cuda, pytest.mark.slow, pytest.mark.usefixtures("gpu")]
 
-
-def launch(recipe: str, config: str, folder: Path, *options: str) -> str:
-    """What the recipe printed; it has to succeed."""
-    words = [
-        sys.executable, "-m", "accelerate.commands.launch", str(ROOT / "recipes" / recipe),
-        f"--config={ROOT / 'recipes' / 'configs' / config}", f"--output={folder}", *options,
-    ]  # fmt: skip
-    done = subprocess.run(
-        words, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+Launch = Callable[..., str]
+CONFIGS = ROOT / "recipes" / "configs"
 
 
 @pytest.mark.parametrize(
-    ("recipe", "config", "options"),
+    ("recipe", "options"),
     [
-        ("train_qvalue.py", "quick.yaml", ()),
-        ("train_qvalue.py", "quick.yaml", ("--critic.lora", "--critic.training.mixed_precision=bf16")),
-        ("train_preference.py", "preference_quick.yaml", ()),
+        ("train_qvalue.py", ("--config=quick.yaml",)),
+        (
+            "train_qvalue.py",
+            ("--config=quick.yaml", "--critic.lora", "--critic.training.mixed_precision=bf16"),
+        ),
+        ("train_preference.py", ("--config=preference_quick.yaml",)),
+        (
+            "train_preference.py",
+            ("--config=preference_quick.yaml", "--critic.quantization=4bit", "--critic.dtype=bfloat16"),
+        ),
     ],
-    ids=["heads", "adapters", "preference"],
+    ids=["heads", "adapters", "preference", "preference_4bit"],
 )
 def test_from_nothing_to_a_report(
-    gpu: str, tmp_path: Path, recipe: str, config: str, options: tuple[str, ...]
+    tmp_path: Path, launch: Launch, recipe: str, options: tuple[str, ...]
 ) -> None:
-    assert "gain of best_of_n" in launch(recipe, config, tmp_path, *options)
+    file = options[0].removeprefix("--config=")
+    printed = launch(recipe, f"--config={CONFIGS / file}", *options[1:], f"--output={tmp_path}")
+    assert "gain of best_of_n" in printed
     report = json.loads((tmp_path / "report.json").read_text())
     assert {"sampled", "greedy", "best_of_n"} <= set(report["arms"])
-    assert (tmp_path / "critic" / "config.json").is_file()
+    critic = json.loads((tmp_path / "critic" / "config.json").read_text())
+    assert (critic["backbone"]["quantization"] == "4bit") == ("--critic.quantization=4bit" in options)
 
 
-def test_a_preference_critic_in_4_bits(gpu: str, tmp_path: Path) -> None:
-    pytest.importorskip("bitsandbytes")
-    options = ("--critic.quantization=4bit", "--critic.dtype=bfloat16")
-    assert "gain of best_of_n" in launch("train_preference.py", "preference_quick.yaml", tmp_path, *options)
-    content = json.loads((tmp_path / "critic" / "config.json").read_text())
-    assert content["backbone"]["quantization"] == "4bit"
-
-
-def test_rover_and_grpo(gpu: str, tmp_path: Path) -> None:
-    assert "pass@8" in launch("train_rover.py", "rover_quick.yaml", tmp_path)
+def test_on_policy_training(tmp_path: Path, launch: Launch) -> None:
+    printed = launch("train_rover.py", f"--config={CONFIGS / 'rover_quick.yaml'}", f"--output={tmp_path}")
+    assert "pass@8" in printed
     assert set(json.loads((tmp_path / "results.json").read_text())) == {"first", "rover", "grpo"}
+
+
+def test_a_policy_and_a_representation(tmp_path: Path, launch: Launch) -> None:
+    policy = tmp_path / "policy"
+    assert "sampled success" in launch("train_policy.py", f"--output={policy}", *FEW, *FEW_EPISODES, *SHAPE)
+    tuned = launch(
+        "tune_representation.py", f"--output={tmp_path / 'tuned'}", f"--backbone.name={policy / 'model'}", *FEW,
+        "--alternatives=3", "--validation_sessions=3", "--keep=1",
+    )  # fmt: skip
+    assert "explained variance before" in tuned

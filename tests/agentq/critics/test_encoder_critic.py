@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from agentq.backbones import Backbone
 from agentq.critics.heads import HeadSettings, QHeads

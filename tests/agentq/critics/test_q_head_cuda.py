@@ -11,12 +11,14 @@ import torch
 
 from agentq.backbones import BackboneConfig, LoraSettings, load_backbone
 from agentq.backbones.loading import resolve_name
+from agentq.critics.exports.formats import export_critic
 from agentq.critics.heads import HeadSettings, QHeads
 from agentq.critics.q_head import QCritic, QCriticConfig
 from tests.agentq.critics.test_encoder_critic import new_critic
-from tests.agentq.critics.trained_critics import states
+from tests.agentq.critics.trained_critics import LINEAR, states
 
 pytestmark = pytest.mark.cuda
+
 
 def new_lora_critic(folder: Path, device: str) -> QCritic:
     """Adapters that change something, V heads, features of two layers."""
@@ -67,14 +69,29 @@ def test_adapters_travel_between_devices(
 def test_heads_on_an_encoder(encoder: Any, gpu: str) -> None:
     on_cpu = new_critic(encoder)
     short = [([{"role": "user", "content": "red mug"}], some) for _, some in states(2, 3)]
-    expected = [scores.head_q for scores in on_cpu.score_heads(short)]
+    expected = on_cpu.score_heads(short)
     on_gpu = QCritic(encoder, on_cpu.heads, on_cpu.config)
     encoder.model.to(gpu)
     on_gpu.heads.to(gpu)
     for found, wanted in zip(on_gpu.score_heads(short), expected, strict=True):
-        np.testing.assert_allclose(found.head_q, wanted, atol=1e-4)
+        assert found.head_q is not None
+        assert wanted.head_q is not None
+        np.testing.assert_allclose(found.head_q, wanted.head_q, atol=1e-4)
 
 
 def test_auto_is_the_gpu(tiny_model_folder: Path, gpu: str) -> None:
     assert load_backbone(BackboneConfig(name=str(tiny_model_folder))).device.type == gpu
     assert QCritic.from_pretrained(resolve_name("embedded-q")).backbone.device.type == gpu
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("hidden-states", HeadSettings()), ("sequence-classification", LINEAR)],
+)
+def test_it_is_exported_from_the_gpu(
+    tiny_model_folder: Path, tmp_path: Path, gpu: str, name: str, settings: HeadSettings
+) -> None:
+    backbone = load_backbone(BackboneConfig(name=str(tiny_model_folder), device=gpu, lora=LoraSettings(r=2)))
+    exported = export_critic(QCritic(backbone, QHeads(32, settings)), name, tmp_path / "exported")
+    assert exported.error < 1e-4
+    assert backbone.device.type == gpu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,11 +37,14 @@ def reference(tiny_model_folder: Path) -> Backbone:
 @pytest.mark.parametrize("top_p", [1.0, 0.8])
 def test_samples_are_those_of_the_cpu(backbone: Backbone, reference: Backbone, top_p: float) -> None:
     # The uniform numbers are the same; a rounding error moves one of some hundred draws with a chance of 1e-4.
+    settings: dict[str, Any] = {"temperature": 1.5, "top_p": top_p, "max_new_tokens": 12}
     found, expected, slow = (
-        HuggingFacePolicy(
-            model, temperature=1.5, top_p=top_p, max_new_tokens=12, decoding=decoding
-        ).propose(BATCH, 8, SEEDS, ADMISSIBLE)
-        for model, decoding in ((backbone, "shared"), (reference, "shared"), (backbone, "recompute"))
+        policy.propose(BATCH, 8, SEEDS, ADMISSIBLE)
+        for policy in (
+            HuggingFacePolicy(backbone, **settings),
+            HuggingFacePolicy(reference, **settings),
+            HuggingFacePolicy(backbone, **settings, decoding="recompute"),
+        )
     )
     _assert_same(found, expected)
     _assert_same(found, slow)

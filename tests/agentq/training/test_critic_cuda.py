@@ -79,9 +79,9 @@ def test_the_caller_keeps_its_random_numbers(gpu: str) -> None:
 def test_a_slow_copy_follows_on_the_gpu(gpu: str) -> None:
     from agentq.critics.heads import QHeads
 
-    module = HeadLoss(
-        QHeads(4, replace(HEAD, state_heads=2)), ObjectiveSettings(name="td", polyak=0.25)
-    ).to(gpu)
+    module = HeadLoss(QHeads(4, replace(HEAD, state_heads=2)), ObjectiveSettings(name="td", polyak=0.25)).to(
+        gpu
+    )
     assert module.target is not None
     before = module.target.q.weights[0].clone()
     with torch.no_grad():
