@@ -17,6 +17,13 @@ _TEMPLATE = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """All tests but those marked ``cuda`` compute on the CPU, also where device "auto" would be a GPU."""
+    wanted = str(config.option.markexpr)
+    if "cuda" not in wanted or "not cuda" in wanted:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.fixture(scope="session")
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random 2-layer Qwen3 with a byte-level tokenizer and a ChatML template, saved to a folder."""
@@ -53,6 +60,17 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Qwen3ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def gpu() -> str:
+    """Device of the tests marked ``cuda``, skipped where there is none; AGENTQ_GPU=cpu rehearses them without."""
+    import torch
+
+    device = os.environ.get("AGENTQ_GPU", "cuda")
+    if device != "cpu" and not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device; where there is one: pytest -m cuda")
+    return device
 
 
 @pytest.fixture(scope="session")

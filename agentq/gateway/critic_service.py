@@ -70,7 +70,7 @@ def serve_critic(
     settings: GatewaySettings, critic: Critic, about: dict[str, Any] | None = None
 ) -> CriticService:
     """A critic that is loaded already."""
-    on_cpu = settings.device in ("auto", "cpu") and not _has_gpu()
+    on_cpu = settings.device == "cpu" or (settings.device == "auto" and not _has_accelerator())
     batcher = MicroBatcher(
         critic,
         settings.max_batch or (4 if on_cpu else 32),
@@ -100,7 +100,8 @@ def serving_critic(name: str, device: str = "auto", threads: int = 0, prefix_cac
     return critic
 
 
-def _has_gpu() -> bool:
+def _has_accelerator() -> bool:
+    """Whether "auto" means one, as for a backbone."""
     import torch
 
-    return torch.cuda.is_available()
+    return torch.accelerator.is_available()

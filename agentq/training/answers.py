@@ -92,18 +92,24 @@ def sample_answers(
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Answers:
-    """One sampled answer behind each prompt, (B, P) token ids of one length, up to ``longest`` tokens."""
+    """One sampled answer behind each prompt, (B, P) token ids of one length, up to ``longest`` tokens.
+
+    What comes back is on the model's device. The draws are made on the device of ``generator``, so one of the CPU
+    gives the same answers wherever the model is, up to the rounding of its arithmetic.
+    """
     lm: Any = model
-    tokens, alive = prompts, torch.ones(len(prompts), dtype=torch.bool)
+    device = next(model.parameters()).device
+    drawing = device if generator is None else generator.device
+    step = tokens = prompts.to(device)
+    alive = torch.ones(len(prompts), dtype=torch.bool, device=device)
     mask: list[Tensor] = []
     cache: Any = None
-    step = prompts
     for _ in range(longest):
         output = lm(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)
         cache = output.past_key_values
         probabilities = (output.logits[:, -1].float() / temperature).softmax(dim=-1)
-        drawn = torch.multinomial(probabilities, 1, generator=generator)
-        step = torch.where(alive.unsqueeze(1), drawn, end)
+        drawn = torch.multinomial(probabilities.to(drawing), 1, generator=generator)
+        step = torch.where(alive.unsqueeze(1), drawn.to(device), end)
         mask.append(alive)
         tokens = torch.cat([tokens, step], dim=1)
         alive = alive & (step[:, 0] != end)
@@ -178,7 +184,7 @@ def _iterate(
     names = groups.tolist()
     scores = torch.tensor([reward(q, text) for q, text in zip(names, answers.texts(end), strict=True)])
     centre = centred_rewards if settings.method == "rover" else standardised_rewards
-    centred = centre(scores, groups)
+    centred = centre(scores, groups).to(answers.tokens.device)
     with torch.no_grad():
         old = answer_statistics(model, answers, settings.temperature)
     losses: list[float] = []

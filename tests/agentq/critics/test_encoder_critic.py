@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, BertConfig, BertModel
 
-from agentq.backbones import Backbone, BackboneConfig
+from agentq.backbones import Backbone
 from agentq.critics.heads import HeadSettings, QHeads
 from agentq.critics.q_head import QCritic, QCriticConfig
 from agentq.errors import ConfigError, FeatureError
@@ -20,19 +19,6 @@ from agentq.types import Candidate
 PAGE = [{"role": "user", "content": "Goal: red mug\nRed mug 8 $ [ b01 ]\nBlue cup 5 $ [ b02 ]"}]
 ACTIONS = ["click[b01]", "click[b02]", "click[b01]"]
 GROUNDING = "agentq.features.grounding:quoted_line"
-
-
-@pytest.fixture
-def encoder(tiny_model_folder: Path) -> Backbone:
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model_folder)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=64,
-    )  # fmt: skip
-    return Backbone(
-        BertModel(config).eval(), tokenizer, BackboneConfig(name="bert", kind="encoder", device="cpu")
-    )
 
 
 def new_critic(encoder: Backbone, **settings: str) -> QCritic:
