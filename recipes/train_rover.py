@@ -259,7 +259,7 @@ def digest(backbone: Backbone) -> str:
     """Eight hex digits of the weights."""
     content = hashlib.sha256()
     for name, tensor in sorted(backbone.model.state_dict().items()):
-        content.update(name.encode() + tensor.numpy().tobytes())
+        content.update(name.encode() + tensor.cpu().numpy().tobytes())
     return content.hexdigest()[:8]
 
 

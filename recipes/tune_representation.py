@@ -202,8 +202,8 @@ def expected_values(backbone: Backbone, step: DemonstrationStep, config: Config)
             "last",
         )[0]
         model: Any = backbone.model
-        logits = model.get_output_embeddings()(hidden)[:, digits].float().cpu()
-    return (logits.softmax(-1) @ torch.linspace(0, 1, VALUE_LEVELS)).double().numpy()
+        logits = model.get_output_embeddings()(hidden)[:, digits].float()
+    return (logits.softmax(-1).cpu() @ torch.linspace(0, 1, VALUE_LEVELS)).double().numpy()
 
 
 def write_card(
