@@ -27,14 +27,17 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from agentq.backbones.config import Dtype
+from agentq.backbones.tokens import ChatTokenizer
 from agentq.config import load_config, to_dict, to_yaml
 from agentq_envs.benchmark import Benchmark, load_benchmark
+from agentq_envs.session_parts import Part, in_processes, parts_of
 
 if TYPE_CHECKING:
     from agentq.backbones import Backbone
@@ -76,6 +79,8 @@ class Config:
     validation_episodes: int = 300
     temperature: float = 0.8  # of the sampled validation episodes
     max_new_tokens: int = 48  # of an action in validation
+    dtype: Dtype = "float32"  # of the file; what is measured is rounded to it
+    workers: int = 1  # processes that play sessions; the result does not depend on it
     seed: int = 0
     shape: ModelShape = field(default_factory=ModelShape)
 
@@ -88,8 +93,12 @@ def main() -> None:
 
     began = time.time()
     backbone = started_model(config)
-    played = chain(sessions(config, config.sessions), sessions(config, config.openings, seed=2, most_steps=1))
-    examples = [example for session in played for example in imitation(session, backbone)]
+    parts = [
+        *parts_of(config.sessions, config.seed),
+        *parts_of(config.openings, config.seed + 2, most_steps=1),
+    ]
+    imitating = partial(imitated, config, ChatTokenizer(backbone.tokenizer, "policy"))
+    examples = list(in_processes(imitating, parts, config.workers))
     print(f"{len(examples)} states to imitate after {time.time() - began:.0f} s", flush=True)
 
     if config.start is None:
@@ -97,7 +106,7 @@ def main() -> None:
         print(f"copying practised after {time.time() - began:.0f} s", flush=True)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
-    backbone.save_pretrained(folder)
+    backbone.save_pretrained(folder, config.dtype)
     record_stages(folder, config)
 
     scores = validate(backbone, config)
@@ -105,14 +114,12 @@ def main() -> None:
     print(json.dumps(scores, indent=2), flush=True)
 
 
-def sessions(
-    config: Config, count: int, seed: int = 0, most_steps: int | None = None
-) -> Iterator[Demonstration]:
+def sessions(config: Config, part: Part) -> Iterator[Demonstration]:
     """Sessions of players on tasks that may be learnt from."""
     from agentq_envs.demonstrations import DemonstrationSettings
 
-    settings = DemonstrationSettings(config.draws, keep=config.keep, most_steps=most_steps)
-    yield from benchmark(config).sessions(count, config.seed + seed, settings)
+    settings = DemonstrationSettings(config.draws, keep=config.keep, most_steps=part.most_steps)
+    yield from benchmark(config).sessions(part.count, part.seed, settings)
 
 
 def benchmark(config: Config) -> Benchmark:
@@ -126,7 +133,8 @@ def tokenizer_of_sessions(config: Config) -> Any:
 
     texts = (
         text
-        for session in sessions(config, min(config.sessions, 2000), seed=1)
+        for part in parts_of(min(config.sessions, 2000), config.seed + 1)
+        for session in sessions(config, part)
         for step in session.steps
         for text in (str(step.messages[-1]["content"]), step.action)
     )
@@ -160,16 +168,19 @@ def new_model(tokenizer: Any, config: Config) -> Backbone:
     return new_backbone(tokenizer, settings)
 
 
-def imitation(session: Demonstration, backbone: Backbone) -> Iterator[BranchingExample]:
+def imitated(config: Config, tokens: ChatTokenizer, part: Part) -> list[BranchingExample]:
     """One example per step: the prompt, and every drawn action weighted by how often it was drawn."""
     from agentq.training.branching import Branch, BranchingExample
 
-    for step in session.steps:
-        branches: list[Branch] = []
-        for action in dict.fromkeys(step.draws):
-            ids = tuple(backbone.action_ids(action))
-            branches.append(Branch(ids, (step.draws.count(action) / len(step.draws),) * len(ids)))
-        yield BranchingExample(tuple(backbone.prompt_ids(step.messages)), tuple(branches))
+    examples: list[BranchingExample] = []
+    for session in sessions(config, part):
+        for step in session.steps:
+            branches: list[Branch] = []
+            for action in dict.fromkeys(step.draws):
+                ids = tuple(tokens.action_ids(action))
+                branches.append(Branch(ids, (step.draws.count(action) / len(step.draws),) * len(ids)))
+            examples.append(BranchingExample(tuple(tokens.prompt_ids(step.messages)), tuple(branches)))
+    return examples
 
 
 def practise_copying(backbone: Backbone, config: Config) -> None:

@@ -20,12 +20,15 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentq.backbones.config import BackboneConfig
+from agentq.backbones.config import BackboneConfig, Dtype
+from agentq.backbones.tokens import ChatTokenizer
 from agentq.config import load_config, to_yaml
 from agentq_envs.benchmark import Benchmark, load_benchmark
+from agentq_envs.session_parts import Part, in_processes, parts_of
 
 if TYPE_CHECKING:
     from agentq.backbones import Backbone
@@ -55,6 +58,8 @@ class Config:
     learning_rate: float = 1e-3
     warmup: int = 100  # optimiser steps
     validation_sessions: int = 100
+    dtype: Dtype = "float32"  # of the file; what is measured is rounded to it
+    workers: int = 1  # processes that replay sessions; the result does not depend on it
     seed: int = 100  # other sessions than those that the policy imitated
 
 
@@ -68,25 +73,26 @@ def main() -> None:
 
     began = time.time()
     backbone = load_backbone(config.backbone)
-    learnt = benchmark(config)
-    examples = [example(backbone, learnt, *item, config) for item in training_states(config)]
+    answering = partial(answered, config, ChatTokenizer(backbone.tokenizer, "critic"))
+    examples = list(in_processes(answering, parts_of(config.sessions, config.seed), config.workers))
     print(f"{len(examples)} states with tried actions after {time.time() - began:.0f} s", flush=True)
 
     held = list(validation_states(config))
     before = explained(backbone, held, config)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
-    backbone.save_pretrained(folder)
+    backbone.save_pretrained(folder, config.dtype)
     (folder / "training.yaml").write_text(to_yaml(config))
     measured = {f"{name} before": value for name, value in before.items()} | explained(backbone, held, config)
     write_card(folder, config, fit, measured, len(examples))
     print(json.dumps(measured, indent=2), flush=True)
 
 
-def training_states(config: Config) -> Iterator[tuple[str, DemonstrationStep]]:
-    """States of sessions on tasks that may be learnt from, with their tasks."""
+def answered(config: Config, tokens: ChatTokenizer, part: Part) -> list[BranchingExample]:
+    """An example for every kept state of the part's sessions, on tasks that may be learnt from."""
     learnt = benchmark(config)
-    yield from states_of(learnt.sessions(config.sessions, config.seed, demonstration_settings(config)))
+    sessions = learnt.sessions(part.count, part.seed, demonstration_settings(config))
+    return [example(tokens, learnt, *item, config) for item in states_of(sessions)]
 
 
 def validation_states(config: Config) -> Iterator[tuple[str, DemonstrationStep]]:
@@ -116,7 +122,7 @@ def demonstration_settings(config: Config) -> DemonstrationSettings:
 
 
 def example(
-    backbone: Backbone, learnt: Benchmark, task: str, step: DemonstrationStep, config: Config
+    tokens: ChatTokenizer, learnt: Benchmark, task: str, step: DemonstrationStep, config: Config
 ) -> BranchingExample:
     """The prompt with one branch per tried action: action and its line, then the answers that are learnt."""
     from agentq.critics.groundings import grounded_text, resolve_grounding
@@ -125,15 +131,15 @@ def example(
     grounding = resolve_grounding(config.grounding)
     branches: list[Branch] = []
     for tried in step.alternatives:
-        read = backbone.action_ids(grounded_text(step.messages, tried.action, grounding))
+        read = tokens.action_ids(grounded_text(step.messages, tried.action, grounding))
         ids, weights = list(read), [0.0] * len(read)
         rng = random.Random(f"{step.messages} {tried.action}")
         for number, answer in enumerate(learnt.answers(task, tried, rng)):
-            piece = backbone.tokenizer(answer, add_special_tokens=False)["input_ids"]
+            piece = tokens.tokenizer(answer, add_special_tokens=False)["input_ids"]
             ids += piece
             weights += [config.question_weight if number else config.value_weight] * len(piece)
         branches.append(Branch(tuple(ids), tuple(weights)))
-    return BranchingExample(tuple(backbone.prompt_ids(step.messages)), tuple(branches))
+    return BranchingExample(tuple(tokens.prompt_ids(step.messages)), tuple(branches))
 
 
 def learn(backbone: Backbone, examples: Sequence[BranchingExample], config: Config) -> SupervisedFit:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from agentq.backbones.config import BackboneConfig, Kind
+from agentq.backbones.config import BackboneConfig, Dtype, Kind
 from agentq.backbones.tokens import ChatTokenizer
 
 
@@ -21,10 +21,14 @@ class Backbone(ChatTokenizer):
     or "encoder" (AutoModel: state and action are encoded apart).
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, config: BackboneConfig) -> None:
+    def __init__(
+        self, model: nn.Module, tokenizer: Any, config: BackboneConfig, files: str | None = None
+    ) -> None:
+        """``files`` identifies the weights where they are in 4 or 8 bits, see ``agentq.backbones.weight_files``."""
         super().__init__(tokenizer, config.name)
         self.model = model
         self.config = config
+        self._files = files
         self._hashed: tuple[int, str] | None = None  # state of the weights, and their hash
 
     @property
@@ -62,6 +66,8 @@ class Backbone(ChatTokenizer):
     def fingerprint(self) -> str:
         """SHA-256 over the base weights (adapters left out) and the architecture, 64 hex digits.
 
+        Weights in 4 or 8 bits cannot be trained, and every device rounds them its own way: there the files that they
+        were made of count.
         One pass over all weights, repeated only when they have changed in place.
         """
         state = self.weights_state()
@@ -95,6 +101,9 @@ class Backbone(ChatTokenizer):
         ):
             config.pop(volatile, None)
         digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+        if self._files is not None:
+            digest.update(f"{self.config.quantization} {self._files}".encode())
+            return digest.hexdigest()
         tensors = {
             name.replace("base_model.model.", "").replace(".base_layer.", "."): tensor
             for name, tensor in self.model.state_dict().items()
@@ -106,10 +115,19 @@ class Backbone(ChatTokenizer):
             digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write weights (adapters merged into them, which ends their training) and tokenizer as a model folder."""
+    def save_pretrained(self, folder: str | Path, dtype: Dtype | None = None) -> None:
+        """Write weights (adapters merged into them, which ends their training) and tokenizer as a model folder.
+
+        With ``dtype`` the files hold that type, and the weights here are rounded to it: what is measured next is
+        what was written.
+        """
         model: Any = self.model
         if self.config.lora is not None:
             model = model.merge_and_unload()
-        model.save_pretrained(folder)
+        if dtype is None:
+            model.save_pretrained(folder)
+        else:
+            computing = next(model.parameters()).dtype
+            model.to(getattr(torch, dtype)).save_pretrained(folder)
+            model.to(computing)
         self.tokenizer.save_pretrained(folder)

@@ -11,6 +11,7 @@ import torch
 
 from agentq.backbones.backbone import Backbone
 from agentq.backbones.config import BackboneConfig, LoraSettings
+from agentq.backbones.weight_files import files_digest, weight_files
 from agentq.errors import BackboneError, MissingExtraError
 
 
@@ -43,7 +44,8 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     if config.quantization == "none":
         model = model.to(_device(config.device))
     model.eval()
-    backbone = Backbone(model, tokenizer, config)
+    files = weight_files(path, config.revision) if config.quantization != "none" else []
+    backbone = Backbone(model, tokenizer, config, files_digest(files) if files else None)
     if config.lora is not None:
         _ = backbone.fingerprint  # of the base weights, before adapters are attached
         backbone.model = attach_lora(model, config.lora, quantized=config.quantization != "none")

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from agentq_envs.alfworld.demonstrations import play_all
 from agentq_envs.alfworld.env import AlfworldEnv
-from agentq_envs.alfworld.panels import Panel
-from agentq_envs.alfworld.searcher import POPULATION, novices
+from agentq_envs.alfworld.panels import Panel, load_panel
+from agentq_envs.alfworld.searcher import POPULATION, Habits, novices
 from agentq_envs.benchmark import spread
 from agentq_envs.demonstrations import Alternative, Demonstration, DemonstrationSettings
 from agentq_envs.questions import value_answer, yes
@@ -40,21 +40,22 @@ class Benchmark:
 
     def panel(self, split: str) -> Panel:
         """The shipped panel of the split; of official games the test is on valid_unseen."""
-        name = f"embedded-{split}" if self.games is None else f"official-{_OFFICIAL.get(split, split)}"
-        return self.make_env().panel(name)
+        return self.make_env().panel(self._panel_name(split))
 
     def sessions(self, count: int, seed: int, settings: DemonstrationSettings) -> Iterator[Demonstration]:
         """Episodes on training tasks, all of them as often as any other."""
-        tasks = spread(self.panel("train").tasks, count, seed)
+        tasks = spread(
+            load_panel(self._panel_name("train")).tasks, count, seed
+        )  # checked when they are played
+        env, population = self.make_env(), self._population
         for number, task in enumerate(tasks):
-            yield from self.replay([task], seed * 1_000_003 + number, settings)
+            yield from play_all(env, [task], seed * 1_000_003 + number, settings, population)
 
     def replay(
         self, tasks: Sequence[str], seed: int, settings: DemonstrationSettings
     ) -> Iterator[Demonstration]:
         """One episode per task."""
-        population = POPULATION if self.careful is None else novices(self.careful)
-        yield from play_all(self.make_env(), tasks, seed, settings, population)
+        yield from play_all(self.make_env(), tasks, seed, settings, self._population)
 
     def answers(self, task: str, alternative: Alternative, rng: random.Random) -> list[str]:
         """How well it ends, what it was, whether it changed anything, whether what is wanted is in hand after it."""
@@ -66,3 +67,10 @@ class Benchmark:
             yes(alternative.changed),
             yes(in_hand in task.split()),
         ]
+
+    @property
+    def _population(self) -> tuple[tuple[Habits, float], ...]:
+        return POPULATION if self.careful is None else novices(self.careful)
+
+    def _panel_name(self, split: str) -> str:
+        return f"embedded-{split}" if self.games is None else f"official-{_OFFICIAL.get(split, split)}"

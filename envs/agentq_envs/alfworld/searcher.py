@@ -42,7 +42,7 @@ FORGETFUL = Habits(wander=0.15, again=0.5, anywhere=0.1)
 IDLE = Habits(wander=0.6, again=0.3, anything=0.3)
 POPULATION = ((CAREFUL, 0.5), (HASTY, 0.2), (FORGETFUL, 0.15), (IDLE, 0.15))
 # As language models fail here: they repeat themselves, forget the cleaning, and take what they did not look for.
-NOVICE = Habits(wander=0.4, again=0.6, anything=0.3, skip=0.8, anywhere=0.3, loop=0.55)
+NOVICE = Habits(wander=0.3, again=0.4, anything=0.3, skip=0.7, anywhere=0.2, loop=0.35)
 
 
 @dataclass(frozen=True, slots=True)

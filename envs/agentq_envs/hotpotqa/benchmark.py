@@ -23,6 +23,7 @@ class Benchmark:
     questions: Path | None = None  # official question file; none: the made world
     corpus: Path | None = None  # file of build_corpus; none: what comes with the questions
     panels: str = "embedded"  # prefix of panel names
+    further_worlds: int = 9  # more made worlds whose questions are learnt from: names to copy, not to know
 
     title: ClassVar[str] = "HotPotQA"
     environment: ClassVar[str] = "agentq_envs:agentq/HotPotQA-v0"
@@ -43,10 +44,14 @@ class Benchmark:
         return self.make_env().panel(f"{self.panels}-{split}")
 
     def sessions(self, count: int, seed: int, settings: DemonstrationSettings) -> Iterator[Demonstration]:
-        """Episodes on training questions, all of them as often as any other."""
-        tasks = spread(self.panel("train").tasks, count, seed)
-        for number, task in enumerate(tasks):
-            yield from self.replay([task], seed * 1_000_003 + number, settings)
+        """Episodes spread evenly over the worlds, all questions of one as often as any other."""
+        worlds = [(self.make_env(), self.panel("train").tasks)]
+        for number in range(1, self.further_worlds + 1):
+            env = HotPotQAEnv(world_seed=number, max_steps=self.max_steps)
+            worlds.append((env, tuple(env.tasks.ids)))
+        for number, (env, tasks) in enumerate(worlds):
+            for turn, task in enumerate(spread(tasks, -(-count // len(worlds)), f"{seed} {number}")):
+                yield from play_all(env, [task], seed * 1_000_003 + turn, settings)
 
     def replay(
         self, tasks: Sequence[str], seed: int, settings: DemonstrationSettings

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from agentq.backbones import BackboneConfig, LoraSettings, load_backbone
+from agentq.backbones.loading import resolve_name
 from agentq.errors import BackboneError
 
 STATE = [{"role": "user", "content": "Goal: red mug"}]
@@ -68,3 +69,16 @@ def test_missing_folder_and_image_content_are_named(tiny_model_folder: Path, tmp
     backbone = load_backbone(BackboneConfig(name=str(tiny_model_folder)))
     with pytest.raises(BackboneError, match="message 0"):
         backbone.prompt_ids([{"role": "user", "content": [{"type": "image"}]}])
+
+
+def test_what_is_saved_in_another_type_is_what_is_used_from_then_on(tmp_path: Path) -> None:
+    backbone = load_backbone(BackboneConfig(dtype="float32"))
+    before = backbone.fingerprint
+    backbone.save_pretrained(tmp_path, "bfloat16")
+    again = load_backbone(BackboneConfig(str(tmp_path), dtype="float32"))
+    assert backbone.fingerprint == again.fingerprint != before
+    whole, half = (
+        sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
+        for folder in (resolve_name("embedded"), tmp_path)
+    )
+    assert half < 0.6 * whole
