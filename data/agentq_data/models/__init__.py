@@ -26,6 +26,31 @@ def q_critic() -> Path:
     return _HERE / "webshop_q"
 
 
+def alfworld_policy() -> Path:
+    """The folder of the policy for ALFWorld, known to ``load_backbone`` as "alfworld-policy"."""
+    return _HERE / "alfworld_policy"
+
+
+def alfworld_critic() -> Path:
+    """The folder of the frozen backbone of critics for ALFWorld, "alfworld-critic"."""
+    return _HERE / "alfworld_critic"
+
+
+def hotpotqa_policy() -> Path:
+    """The folder of the policy for HotPotQA, "hotpotqa-policy"."""
+    return _HERE / "hotpotqa_policy"
+
+
+def hotpotqa_small_policy() -> Path:
+    """The folder of a smaller and weaker policy for HotPotQA, "hotpotqa-small-policy"."""
+    return _HERE / "hotpotqa_small_policy"
+
+
+def hotpotqa_critic() -> Path:
+    """The folder of the frozen backbone of critics for HotPotQA, "hotpotqa-critic"."""
+    return _HERE / "hotpotqa_critic"
+
+
 def sentence_encoder() -> Path:
     """The folder of all-MiniLM-L6-v2 (22 M weights), known to ``load_backbone`` as "minilm".
 
