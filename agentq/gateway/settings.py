@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from agentq.errors import ConfigError
 from agentq.policies.openai.settings import ServerSettings
+from agentq.verification import Check, check_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class GatewaySettings:
     n: int = 8  # candidates per request
     selector: str = "best_of_n"
     selector_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    checks: tuple[Check | str, ...] = ()  # refuse candidates before scoring; a text: "repeated:times=2"
+    resample: bool = False  # where checks refuse all, ask the upstream once more with their reasons
     host: str = "127.0.0.1"
     port: int = 8080
     api_key_variable: str = (
@@ -55,6 +58,11 @@ class GatewaySettings:
 
     def __post_init__(self) -> None:
         self.server()  # checks the address
+        self.loaded_checks()
+        if self.resample and not self.checks:
+            raise ConfigError(
+                "resample is on without checks, which alone refuse candidates. Name some with checks."
+            )
         for name in ("n", "max_n", "max_body", "max_requests", "max_queue", "max_characters", "max_sessions"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1.")
@@ -66,6 +74,10 @@ class GatewaySettings:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 (chosen for you) or more.")
         if self.n > self.max_n:
             raise ConfigError(f"n is {self.n}, more than max_n={self.max_n}. Lower n or raise max_n.")
+
+    def loaded_checks(self) -> tuple[Check, ...]:
+        """The checks, those made that are only named. Raises ``ConfigError`` for unknown names and options."""
+        return tuple(check_of(check) if isinstance(check, str) else check for check in self.checks)
 
     def server(self) -> ServerSettings:
         """How the upstream is reached. Never tried again here: the client's own retries see what it said."""

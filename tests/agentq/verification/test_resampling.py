@@ -10,6 +10,7 @@ import pytest
 from agentq.agent import Agent
 from agentq.critics.base import Scores
 from agentq.errors import SelectorError
+from agentq.selectors.base import BaseSelector
 from agentq.selectors.best_of_n import BestOfN
 from agentq.selectors.registry import load_selector
 from agentq.selectors.softmax import Softmax
@@ -129,6 +130,7 @@ def test_a_resampled_decision_is_made_again_from_what_it_holds() -> None:
     )
     assert decision.selector_options is not None
     selector = load_selector(decision.selector, **decision.selector_options)
+    assert isinstance(selector, BaseSelector)
     assert selector.replay(Scores.of(decision), decision.candidates, decision.draw) == decision.index
 
 
