@@ -90,3 +90,12 @@ def chat_answer(texts: list[str], **more: Any) -> dict[str, Any]:
     usage = {"prompt_tokens": 10, "completion_tokens": 3 * len(texts), "total_tokens": 10 + 3 * len(texts)}
     head = {"id": "chatcmpl-7", "object": "chat.completion", "created": 1, "model": "stub"}
     return {**head, "choices": choices, "usage": usage, **more}
+
+
+def text_answer(texts: list[str], **more: Any) -> dict[str, Any]:
+    """A text completion with one choice per text."""
+    choices = [
+        {"index": i, "text": t, "logprobs": None, "finish_reason": "stop"} for i, t in enumerate(texts)
+    ]
+    head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "stub"}
+    return {**head, "choices": choices, **more}

@@ -13,7 +13,7 @@ from agentq.trajectories import TrajectoryReader
 from agentq.types import Messages
 from agentq.verification import Repeated, Situation
 from tests.agentq.gateway.conftest import LengthCritic, Running
-from tests.servers.upstream import StubUpstream, chat_answer
+from tests.servers.upstream import StubUpstream, chat_answer, text_answer
 
 Serve = Callable[..., Running]
 Upstream = Callable[..., StubUpstream]
@@ -49,16 +49,7 @@ def learning(path: str, body: dict[str, Any]) -> tuple[int, Any]:
     good = "refused" in said and "stubborn" not in said
     texts = ["press two" if good else "press nine", "press ten"] * (body["n"] // 2)
     if path == "/v1/completions":
-        choices = [
-            {"index": i, "text": t, "logprobs": None, "finish_reason": "stop"} for i, t in enumerate(texts)
-        ]
-        return 200, {
-            "id": "c",
-            "object": "text_completion",
-            "model": "stub",
-            "choices": choices,
-            "usage": USAGE,
-        }
+        return 200, text_answer(texts, usage=USAGE)
     return 200, chat_answer(texts)
 
 
