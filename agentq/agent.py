@@ -10,9 +10,11 @@ from agentq.chooser import Chooser, OnInvalid
 from agentq.critics.base import Critic
 from agentq.errors import CandidateError
 from agentq.policies.base import Policy
+from agentq.policies.parsing import deduplicate
 from agentq.selectors.base import Selector
-from agentq.types import Decision, Messages
+from agentq.types import Candidate, Decision, Messages
 from agentq.verification.base import Check
+from agentq.verification.resampling import RESAMPLED, second_seed, with_note
 
 
 def decision_seed(task: str, seed: int, step: int) -> int:
@@ -25,7 +27,7 @@ def decision_seed(task: str, seed: int, step: int) -> int:
 class Agent:
     """Chooses the next action among ``n`` candidates of the policy.
 
-    ``critic``, ``on_invalid`` and ``checks`` are those of ``agentq.chooser.Chooser``.
+    ``critic``, ``on_invalid``, ``checks`` and ``resample`` are those of ``agentq.chooser.Chooser``.
     """
 
     policy: Policy
@@ -34,6 +36,7 @@ class Agent:
     n: int = 8
     on_invalid: OnInvalid = "raise"
     checks: tuple[Check, ...] = ()
+    resample: bool = False
 
     def act(self, messages: Messages, seed: int = 0, admissible: Sequence[str] | None = None) -> Decision:
         """The decision in one state."""
@@ -57,9 +60,36 @@ class Agent:
                     f"state {position}: the policy returned no candidates out of n={self.n}. "
                     "Check max_new_tokens and the admissible actions of this state."
                 )
-        return self.chooser.choose(batch, proposals, seeds, admissible)
+        rounds, flags = self._resampled(batch, proposals, seeds, admissible)
+        return self.chooser.choose(batch, rounds, seeds, admissible, flags)
+
+    def _resampled(
+        self,
+        batch: Sequence[Messages],
+        proposals: Sequence[Sequence[Candidate]],
+        seeds: Sequence[int],
+        admissible: Sequence[Sequence[str] | None] | None,
+    ) -> tuple[Sequence[Sequence[Candidate]], list[tuple[str, ...]]]:
+        """Candidates and flags of each state, those of one more round included where checks refused the first."""
+        known = [None] * len(batch) if admissible is None else admissible
+        each = zip(batch, proposals, known, strict=True)
+        notes = [self.chooser.note(*one) for one in each]
+        again = [(i, note) for i, note in enumerate(notes) if note is not None]
+        rounds = list(proposals)
+        flags: list[tuple[str, ...]] = [()] * len(batch)
+        if not again:
+            return rounds, flags
+        second = self.policy.propose(
+            [with_note(batch[i], note) for i, note in again],
+            self.n,
+            [second_seed(seeds[i]) for i, _ in again],
+            None if admissible is None else [known[i] for i, _ in again],
+        )
+        for (i, _), more in zip(again, second, strict=True):
+            rounds[i], flags[i] = deduplicate([*proposals[i], *more]), (RESAMPLED,)
+        return rounds, flags
 
     @property
     def chooser(self) -> Chooser:
         """The part that values and chooses, without the policy."""
-        return Chooser(self.selector, self.critic, self.on_invalid, self.checks)
+        return Chooser(self.selector, self.critic, self.on_invalid, self.checks, self.resample)

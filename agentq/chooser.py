@@ -13,6 +13,7 @@ from agentq.selectors.base import Selector
 from agentq.selectors.registry import options_of
 from agentq.types import Candidate, Decision, Messages
 from agentq.verification.base import Check, Situation, Verified, verified
+from agentq.verification.resampling import refusal_note
 
 OnInvalid: TypeAlias = Literal["raise", "execute", "first"]
 
@@ -30,13 +31,16 @@ class Chooser:
       must count a babbling policy as failing rather than stop;
     - first: the first candidate that had parsed is put back, as the only choice; where none had, as execute.
 
-    Where it was the checks that left none, the decision is flagged "all_refused".
+    Where it was the checks that left none, the decision is flagged "all_refused". With ``resample`` whoever
+    proposes is asked once more before that, with the checks' reasons in the prompt (``note``), and chooses among
+    both rounds' candidates, flagged "resampled".
     """
 
     selector: Selector
     critic: Critic | None = None
     on_invalid: OnInvalid = "raise"
     checks: tuple[Check, ...] = ()
+    resample: bool = False
 
     def choose(
         self,
@@ -44,18 +48,29 @@ class Chooser:
         proposals: Sequence[Sequence[Candidate]],
         seeds: Sequence[int],
         admissible: Sequence[Sequence[str] | None] | None = None,
+        flags: Sequence[tuple[str, ...]] | None = None,
     ) -> list[Decision]:
         """One decision per state, from its messages, candidates, admissible actions and seed alone.
 
-        Only checks read ``admissible`` (None: not known). Raises ``CriticError`` for an empty list of
-        candidates, ``SelectorError`` when none is valid.
+        Only checks read ``admissible`` (None: not known); ``flags`` of each state are logged with its decision.
+        Raises ``CriticError`` for an empty list of candidates, ``SelectorError`` when none is valid.
         """
         left = self.verify(batch, proposals, admissible)
         scored = self.values(batch, [one.candidates for one in left])
+        before: Sequence[tuple[str, ...]] = [()] * len(left) if flags is None else flags
         return [
-            self.decide(one.candidates, scores, seed, one.flags)
-            for one, scores, seed in zip(left, scored, seeds, strict=True)
+            self.decide(one.candidates, scores, seed, (*had, *one.flags))
+            for one, scores, seed, had in zip(left, scored, seeds, before, strict=True)
         ]
+
+    def note(
+        self, messages: Messages, candidates: Sequence[Candidate], admissible: Sequence[str] | None = None
+    ) -> str | None:
+        """What the prompt of a second round says; None where there is none: not wanted, or something passes."""
+        if not self.resample or not self.checks:
+            return None
+        situation = Situation(messages, None if admissible is None else tuple(admissible))
+        return refusal_note(candidates, situation, self.checks)
 
     def verify(
         self,

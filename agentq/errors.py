@@ -21,6 +21,10 @@ AgentQError
 Every message names the offending value, what was expected, and the next action.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 
 class AgentQError(Exception):
     """Base class of every error that AgentQ raises on purpose."""
@@ -88,13 +92,16 @@ class InfrastructureError(AgentQError):
 class ServerError(AgentQError):
     """A server was reached and refused the request, or its answer is not what its protocol promises.
 
-    ``status`` is the HTTP status, ``body`` the answer's bytes.
+    ``status`` is the HTTP status, ``body`` the answer's bytes, ``headers`` its headers by lower-case name.
     """
 
-    def __init__(self, message: str, status: int = 0, body: bytes = b"") -> None:
+    def __init__(
+        self, message: str, status: int = 0, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.body = body
+        self.headers: Mapping[str, str] = dict(headers or {})
 
 
 class EvaluationError(AgentQError):

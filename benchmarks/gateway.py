@@ -6,7 +6,7 @@ Upstream, gateway (with its critic in a process of its own) and clients are proc
 through the same gateway with {"agentq": {"enabled": false}}, in turn with guided ones. At 50 clients the requests
 come at half the rate of which the bare critic is capable (agents think, act and wait in between); saturation is
 measured without pauses. Every request begins with a number of its own, so that no state was read before. The
-bare critic scores the same states in batches of the gateway's size.
+bare critic scores the same states in batches of 4.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from agentq_eval.reports.figures import Figure, print_figures
 
 UNGUIDED = {"agentq": {"enabled": False}}
 BATCH = 4
-OPTIONS = ("--critic", "embedded-q", "--n", "8", "--max-batch", str(BATCH), "--threads", "1", "--deadline", "60",
+OPTIONS = ("--critic", "embedded-q", "--n", "8", "--threads", "1", "--deadline", "60",
            "--max-queue", "1000", "--critic-process")  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def one_round(port: int, states: Path, seed: int) -> tuple[float, float, float, 
 
 
 def bare_rate(states: Path) -> float:
-    """States per second of the critic alone, in batches of the gateway's size."""
+    """States per second of the critic alone, in batches."""
     from agentq.gateway.critic_service import serving_critic
     from agentq.types import Candidate
 

@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--n", type=int, help="candidates per request (8)")
     add("--selector", help="how one is chosen (best_of_n)")
     add("--selector-option", action="append", default=[], metavar="KEY=VALUE", help="may be repeated")
+    add("--check", dest="checks", action="append", default=[], metavar="NAME[:KEY=VALUE,...]",
+        help="refuses candidates before scoring, e.g. repeated:times=2; may be repeated")  # fmt: skip
+    add("--resample", action="store_true", help="where checks refuse all, ask once more with their reasons")
     add("--host", help="address to listen on (127.0.0.1: this machine only)")
     add("--port", type=int, help="8080")
     add("--api-key-variable", metavar="NAME", help="environment variable with the key that clients must send")
@@ -32,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--body-timeout", type=float, metavar="SECONDS", help="until a request's body is complete (30)")
     add("--max-requests", type=int, help="on their way at a time; more get 429 (1024)")
     add("--max-queue", type=int, help="states that wait for the critic; more get 429 (256)")
-    add("--max-batch", type=int, help="states per call of the critic (4 on a CPU, else 32)")
+    add("--max-batch", type=int, help="states per call of the critic (1 on a CPU, else 32)")
     add("--max-characters", type=int, help="of a state; longer ones are not scored (200000)")
     add("--actions", choices=("text", "react"), help='the whole reply, or what follows "Action:" (text)')
     add("--logprobs", choices=("auto", "always", "never"), help="ask the upstream for them (auto)")
@@ -57,6 +60,7 @@ def settings_of(arguments: argparse.Namespace) -> Any:
         for field in fields(GatewaySettings)
         if getattr(arguments, field.name, None) is not None
     }
+    given["checks"] = tuple(arguments.checks)
     options = dict(option_of(text) for text in arguments.selector_option)
     return GatewaySettings(**given, selector_options=options, page=not arguments.no_page)
 

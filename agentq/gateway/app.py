@@ -38,6 +38,7 @@ def create_app(settings: GatewaySettings, critic: CriticService | None = None) -
     from agentq.gateway.guiding import Guide
     from agentq.gateway.live import LiveDecisions
     from agentq.gateway.overrides import Overrides
+    from agentq.gateway.proposing import Proposer
     from agentq.gateway.sessions import SessionLog
     from agentq.gateway.upstream import Upstream
     from agentq.policies.openai.client import ChatClient
@@ -58,7 +59,7 @@ def create_app(settings: GatewaySettings, critic: CriticService | None = None) -
             metadata=_about(settings, service),
         )
         log = disk.submit(opened).result()  # a file lock belongs to the thread that took it
-    guide = Guide(settings, Upstream(client), service, log, metrics, disk)
+    guide = Guide(settings, Proposer(settings, Upstream(client), metrics), service, log, metrics, disk)
     endpoints = Endpoints(settings, guide, LiveDecisions(settings.log_content), metrics, defaults, key)
 
     @contextlib.asynccontextmanager
@@ -144,6 +145,8 @@ def _about(settings: GatewaySettings, service: CriticService | None) -> dict[str
         "n": settings.n,
         "selector": settings.selector,
         "selector_options": dict(settings.selector_options),
+        "checks": [check if isinstance(check, str) else repr(check) for check in settings.checks],
+        "resample": settings.resample,
         "critic": "none" if service is None else service.name,
         "critic_fingerprint": None if service is None else service.about.get("fingerprint"),
         "upstream": settings.upstream,

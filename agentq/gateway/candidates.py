@@ -36,12 +36,19 @@ def distinct_candidates(
 
 def state_of(path: str, body: Mapping[str, Any]) -> Messages | None:
     """The messages that a critic reads; None where the request has no one state."""
+    messages = spoken(path, body)
+    return plain_messages(messages) if messages else None
+
+
+def spoken(path: str, body: Mapping[str, Any]) -> Messages:
+    """The request's own messages, tool calls as they are; none where it has no one state."""
     if path == CHAT:
         messages = body.get("messages")
-        usable = isinstance(messages, list) and all(isinstance(message, Mapping) for message in messages)
-        return plain_messages(messages) if usable and messages else None
+        if isinstance(messages, list) and all(isinstance(message, Mapping) for message in messages):
+            return messages
+        return ()
     prompt = body.get("prompt")
-    return ({"role": "user", "content": prompt},) if isinstance(prompt, str) else None
+    return ({"role": "user", "content": prompt},) if isinstance(prompt, str) else ()
 
 
 def why_passed(path: str, body: Mapping[str, Any]) -> str | None:

@@ -19,11 +19,12 @@ from agentq.chooser import Chooser
 from agentq.critics.base import Scores
 from agentq.critics.child_process import CriticDownError
 from agentq.errors import LogError, SelectorError
-from agentq.gateway.candidates import CHAT, Distinct, characters, distinct_candidates, state_of
+from agentq.gateway.candidates import CHAT, Distinct, characters, state_of
 from agentq.gateway.critic_service import CriticService
 from agentq.gateway.logs import log_event
 from agentq.gateway.metrics import Metrics
 from agentq.gateway.overrides import Overrides
+from agentq.gateway.proposing import Proposer
 from agentq.gateway.sessions import Recorded, SessionLog
 from agentq.gateway.settings import GatewaySettings
 from agentq.gateway.upstream import Answer, Upstream
@@ -53,11 +54,16 @@ class Guide:
     """Everything that a completion needs; one for the whole gateway."""
 
     settings: GatewaySettings
-    upstream: Upstream
+    proposer: Proposer
     critic: CriticService | None
     sessions: SessionLog | None
     metrics: Metrics
     disk: ThreadPoolExecutor  # one thread: what the log is written on
+
+    @property
+    def upstream(self) -> Upstream:
+        """The server behind the gateway."""
+        return self.proposer.upstream
 
     async def complete(
         self, path: str, body: Mapping[str, Any], overrides: Overrides, session: str | None
@@ -69,13 +75,14 @@ class Guide:
         asked, added = self._upstream_body(path, body)
         messages = state_of(path, body)
         async with self._reading_ahead(messages):
-            answer = await self.upstream.choices(path, asked, overrides.n)
+            proposed = await self.proposer.propose(path, asked, overrides.n, overrides.admissible)
         answered = time.perf_counter()
-        distinct = distinct_candidates(path, answer.choices, self.settings.actions)
-        scores, reason = await self._scores(messages, distinct.candidates)
+        answer, distinct = proposed.answer, proposed.distinct
+        scores, reason = await self._scores(messages, distinct.candidates, proposed.reason)
         decision, reason = self._decide(
             distinct.candidates, scores, reason, overrides.selector, body.get("seed")
         )
+        decision = replace(decision, flags=(*proposed.flags, *decision.flags))
         chosen = time.perf_counter()
         timings = {"upstream": answered - began, "scoring": chosen - answered, "total": chosen - began}
         self._count(distinct, len(answer.choices), timings, reason)
@@ -115,10 +122,12 @@ class Guide:
         return asked, wanted and missing
 
     async def _scores(
-        self, messages: Messages | None, candidates: tuple[Candidate, ...]
+        self, messages: Messages | None, candidates: tuple[Candidate, ...], reason: str | None
     ) -> tuple[Scores, str | None]:
-        """The critic's values, or those without a critic and the reason for that."""
+        """The critic's values, or those without a critic and the reason for that (``reason``: known already)."""
         unscored = Scores(q=np.array([0.0 if c.valid else -np.inf for c in candidates]))
+        if reason is not None:
+            return unscored, reason
         if self.critic is None:
             return unscored, "no_critic"
         if messages is None:

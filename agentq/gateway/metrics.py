@@ -32,6 +32,8 @@ class Metrics:
         self.upstream_errors = counter("upstream_errors", "Failures of the upstream", "kind")
         self.candidates = counter("candidates", "Candidates that the upstream proposed")
         self.duplicates = counter("duplicates", "Candidates whose action another one of the request has")
+        self.refused = counter("refused", "Candidates that a check refused", "check")
+        self.resampled = counter("resampled", "Second rounds, by what they came to", "outcome")
         self.disconnects = counter("disconnects", "Clients that went away before their answer")
         self.feedback = counter("feedback", "Feedback that was taken")
         self.episodes = counter("episodes", "Sessions written to the log", "end")

@@ -11,6 +11,7 @@ from agentq.selectors import load_selector
 from agentq.selectors.base import Selector
 
 KEY = "agentq"
+_MOST_ACTIONS = 10_000  # of a list of admissible ones
 
 
 class RequestError(ConfigError):
@@ -31,10 +32,12 @@ class Overrides:
     session: str | None = None
     task: str | None = None  # name of the session's task in the log; default: the session
     metadata: bool = False  # the answer tells about the decision
+    admissible: tuple[str, ...] | None = None  # actions allowed in this state, for checks; None: not known
 
 
 _KEYS = {
-    "n": int, "selector": (str, dict), "enabled": bool, "session": str, "task": str, "metadata": bool
+    "n": int, "selector": (str, dict), "enabled": bool, "session": str, "task": str, "metadata": bool,
+    "admissible": list,
 }  # fmt: skip
 assert set(_KEYS) == {field.name for field in fields(Overrides)}
 
@@ -64,9 +67,20 @@ def overrides_of(value: Any, default: Overrides, max_n: int) -> Overrides:
         raise RequestError(f"{KEY}.n is {changed['n']}, expected 1 to {max_n} (--max-n).", f"{KEY}.n")
     if changed.get("session") == "":
         raise RequestError(f"{KEY}.session is empty, expected a name.", f"{KEY}.session")
+    if "admissible" in value:
+        changed["admissible"] = _actions(value["admissible"])
     if "selector" in value:
         changed["selector"] = _selector(value["selector"])
     return replace(default, **changed)
+
+
+def _actions(value: list[Any]) -> tuple[str, ...]:
+    if len(value) > _MOST_ACTIONS or not all(isinstance(action, str) for action in value):
+        raise RequestError(
+            f"{KEY}.admissible holds {len(value)} entries, expected at most {_MOST_ACTIONS} texts.",
+            f"{KEY}.admissible",
+        )
+    return tuple(value)
 
 
 def _selector(value: str | Mapping[str, Any]) -> Selector:

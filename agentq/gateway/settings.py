@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from agentq.errors import ConfigError
 from agentq.policies.openai.settings import ServerSettings
+from agentq.verification import Check, check_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class GatewaySettings:
     n: int = 8  # candidates per request
     selector: str = "best_of_n"
     selector_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    checks: tuple[Check | str, ...] = ()  # refuse candidates before scoring; a text: "repeated:times=2"
+    resample: bool = False  # where checks refuse all, ask the upstream once more with their reasons
     host: str = "127.0.0.1"
     port: int = 8080
     api_key_variable: str = (
@@ -36,7 +39,7 @@ class GatewaySettings:
     body_timeout: float = 30.0  # until a request's body is complete
     max_requests: int = 1024  # on their way at a time; more get 429
     max_queue: int = 256  # states that wait for the critic; more get 429
-    max_batch: int = 0  # states per call of the critic; 0: 4 on a CPU, else 32
+    max_batch: int = 0  # states per call of the critic; 0: 1 on a CPU, else 32
     max_characters: int = 200_000  # of a state; the critic is not asked about longer ones
     actions: Literal["text", "react"] = "text"  # the whole reply is the action, or what follows "Action:"
     logprobs: Literal["auto", "always", "never"] = "auto"  # ask for them; auto: when the critic reads them
@@ -55,6 +58,11 @@ class GatewaySettings:
 
     def __post_init__(self) -> None:
         self.server()  # checks the address
+        self.loaded_checks()
+        if self.resample and not self.checks:
+            raise ConfigError(
+                "resample is on without checks, which alone refuse candidates. Name some with checks."
+            )
         for name in ("n", "max_n", "max_body", "max_requests", "max_queue", "max_characters", "max_sessions"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1.")
@@ -66,6 +74,10 @@ class GatewaySettings:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 (chosen for you) or more.")
         if self.n > self.max_n:
             raise ConfigError(f"n is {self.n}, more than max_n={self.max_n}. Lower n or raise max_n.")
+
+    def loaded_checks(self) -> tuple[Check, ...]:
+        """The checks, those made that are only named. Raises ``ConfigError`` for unknown names and options."""
+        return tuple(check_of(check) if isinstance(check, str) else check for check in self.checks)
 
     def server(self) -> ServerSettings:
         """How the upstream is reached. Never tried again here: the client's own retries see what it said."""

@@ -22,12 +22,14 @@ from agentq.policies.openai.client import (
 _KEPT = (
     "content-type",
     "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
     "x-request-id",
     "openai-processing-ms",
     "openai-version",
     "www-authenticate",
 )
-_KEPT_BEGINNINGS = ("x-ratelimit-",)
+_KEPT_BEGINNINGS = ("x-ratelimit-", "ratelimit-")
 
 
 class UpstreamError(InfrastructureError):
@@ -66,7 +68,7 @@ class Upstream:
         except RetriesExhaustedError as error:
             raise self._failed(error, error.reply) from error
         except ServerError as error:
-            reply = ServerReply(error.status, {"content-type": "application/json"}, error.body)
+            reply = ServerReply(error.status, error.headers, error.body)
             raise self._failed(error, reply) from error
         self._answered()
         return _answer(completions)

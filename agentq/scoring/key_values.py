@@ -64,18 +64,30 @@ class _BufferLayer(DynamicLayer):
             self.keys, self.values = self.keys.index_select(0, rows), self.values.index_select(0, rows)
 
 
-class KeyValueBuffers(Cache):
-    """A transformers cache for B rows whose appended tokens stand in common columns."""
+class AllKept(Exception):
+    """The last layer's keys and values are there: what a model computes behind them is not needed."""
 
-    def __init__(self, room: int = 64) -> None:
+
+class KeyValueBuffers(Cache):
+    """A transformers cache for B rows whose appended tokens stand in common columns.
+
+    With ``last``, the number of a model's last layer, ``update`` raises ``AllKept`` once it has that layer's: its
+    attention and everything behind change no keys or values.
+    """
+
+    def __init__(self, room: int = 64, last: int | None = None) -> None:
         super().__init__(layers=[])
         self._room = room
+        self._last = last
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Append (B, H, Q, D) and return everything so far."""
-        return self._layer(layer_idx).update(key_states, value_states)
+        found = self._layer(layer_idx).update(key_states, value_states)
+        if layer_idx == self._last:
+            raise AllKept
+        return found
 
     @property
     def columns(self) -> int:

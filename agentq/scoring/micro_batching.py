@@ -86,13 +86,13 @@ class MicroBatcher:
             raise QueueFullError(waiting, max(0.1, waiting * self._seconds_per_state))
 
     def prefill(self, messages: Messages) -> Prefill | None:
-        """Read a state ahead once nothing waits to be scored; None where that is not worth while.
+        """Read a state ahead, the oldest first, when nothing waits to be scored; None where that cannot be.
 
-        It is left out for critics that cannot, while states wait to be scored, and beyond ``max_batch`` states.
-        Hand the result to ``drop`` when the candidates are there, or the caller has gone.
+        It is left out for critics that cannot, and beyond ``limit`` states. Under load it waits in vain and costs
+        nothing. Hand the result to ``drop`` when the candidates are there, or the caller has gone.
         """
         with self._condition:
-            if not self._can_prefill or self._closed or self._waiting or len(self._ahead) >= self.max_batch:
+            if not self._can_prefill or self._closed or len(self._ahead) >= self.limit:
                 return None
             job = Prefill(messages)
             self._ahead.append(job)

@@ -8,13 +8,15 @@ costs what is new. Equal to ``score_features`` to about 1e-6 in float32 (tested)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agentq.backbones.backbone import Backbone
-from agentq.scoring.key_values import KeyValueBuffers, PromptKeyValues, additive
+from agentq.scoring.key_values import AllKept, KeyValueBuffers, PromptKeyValues, additive
 from agentq.scoring.packing import PackedCandidates, pack
 from agentq.scoring.prefix_store import PrefixStore
 from agentq.scoring.shared_prefix import (
@@ -54,6 +56,7 @@ class PromptReader:
         self._store = PrefixStore(budget)
         self._max_batch_tokens = max_batch_tokens
         self._weights = self._versions()
+        self._last = _last_layer(decoder_of(backbone.model))
         self._ahead: dict[tuple[int, ...], int] = {}  # prompts that wait for their candidates -> bytes
         self._token_bytes = 0  # of keys and values; known from the first prompt on
         self.computed = 0  # tokens that went through the model
@@ -89,6 +92,7 @@ class PromptReader:
         backbone = self._backbone
         packed = [pack(actions, index) for index, actions in enumerate(candidates)]
         check_lengths(backbone, prompts, candidates)
+        self._refresh()
         wanted, function = layer_numbers(backbone, layers), pooling_function(pooling)
         found: list[Tensor] = []
         for start in range(0, len(prompts), self._group_size(prompts, packed)):
@@ -104,7 +108,6 @@ class PromptReader:
         return max(1, self._max_batch_tokens // width)
 
     def _ready(self, prompt: Sequence[int], packed: PackedCandidates) -> _Ready:
-        self._refresh()
         self._ahead.pop(tuple(prompt), None)
         start, known = self._known(prompt)
         if start < len(prompt) - 1:
@@ -121,19 +124,21 @@ class PromptReader:
     def _read(self, prompt: Sequence[int], start: int, known: PromptKeyValues | None) -> PromptKeyValues:
         """Compute and keep the tokens from ``start`` to the last but one."""
         device, ids = self._backbone.device, prompt[start:-1]
-        cache = KeyValueBuffers(room=0)
+        decoder = decoder_of(self._backbone.model)
+        cache = KeyValueBuffers(room=0, last=None if decoder._compiled_call_impl is not None else self._last)
         mask = None
         if known is not None:
             cache.load([known], start)
             visible = torch.ones((len(ids), start + len(ids)), dtype=torch.bool).tril(start)
             mask = self._mask(visible[None, None])
-        decoder_of(self._backbone.model)(
-            input_ids=torch.tensor([ids], device=device),
-            position_ids=torch.arange(start, start + len(ids), device=device)[None],
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-        )
+        with suppress(AllKept):
+            decoder(
+                input_ids=torch.tensor([ids], device=device),
+                position_ids=torch.arange(start, start + len(ids), device=device)[None],
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=True,
+            )
         self.computed += len(ids)
         content = cache.extract(0, slice(0, start + len(ids)))
         self._token_bytes = content.nbytes // (start + len(ids))
@@ -182,6 +187,23 @@ class PromptReader:
         if versions != self._weights:
             self._store.clear()
             self._weights = versions
+            self._last = _last_layer(decoder_of(self._backbone.model))
 
     def _versions(self) -> int:
-        return hash(tuple((p.data_ptr(), p._version) for p in self._backbone.model.parameters()))
+        """Changes with every weight; walks the modules by itself, since ``parameters()`` takes five times as long."""
+        found: list[tuple[int, int]] = []
+        left: list[nn.Module] = [self._backbone.model]
+        while left:
+            module = left.pop()
+            left.extend(child for child in module._modules.values() if child is not None)
+            found.extend((p.data_ptr(), p._version) for p in module._parameters.values() if p is not None)
+        return hash(tuple(found))
+
+
+def _last_layer(decoder: Any) -> int | None:
+    """Where a pass for keys and values alone may end.
+
+    None where it must run through: hooks that move weights back expect its end.
+    """
+    hooked = any(hasattr(module, "_hf_hook") for module in decoder.modules())
+    return None if hooked else int(decoder.config.num_hidden_layers) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 from agentq.backbones.backbone import Backbone
@@ -24,8 +25,7 @@ def sharing_problem(backbone: Backbone, longest: int) -> str | None:
         return f"{backbone.config.name!r} is an encoder, which reads state and action apart"
     decoder = decoder_of(backbone.model)
     config: Any = decoder.config
-    parameters = inspect.signature(_plain_forward(decoder)).parameters
-    lacking = [name for name in ("position_ids", "past_key_values") if name not in parameters]
+    lacking = _lacking(type(decoder))
     if lacking:
         return f"{type(decoder).__name__} takes no {' or '.join(lacking)}"
     attention = getattr(config, "_attn_implementation", "eager")
@@ -51,5 +51,8 @@ def require_sharing(backbone: Backbone, longest: int, option: str) -> None:
         )
 
 
-def _plain_forward(decoder: Any) -> Any:
-    return inspect.unwrap(type(decoder).forward)
+@cache
+def _lacking(cls: type[Any]) -> tuple[str, ...]:
+    """Arguments of ``forward`` that sharing needs and a class does not take; inspecting it takes a while."""
+    parameters = inspect.signature(inspect.unwrap(cls.forward)).parameters
+    return tuple(name for name in ("position_ids", "past_key_values") if name not in parameters)

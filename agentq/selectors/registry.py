@@ -7,29 +7,26 @@ entry point ``name = "package.module:Class"`` in the group ``agentq.selectors``.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import importlib
-import importlib.util
-import pkgutil
-from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from agentq.errors import ConfigError
+from agentq.registry import Registry
 
 if TYPE_CHECKING:
     from agentq.selectors.base import Selector
 
 GROUP = "agentq.selectors"
-_PACKAGE = __name__.rpartition(".")[0]
-_MACHINERY = frozenset(
-    {"base", "bounds", "drawing", "priors", "registry"}
-)  # files of this package that hold no selector
+_SELECTORS = Registry(
+    "selector",
+    __name__.rpartition(".")[0],
+    frozenset({"base", "bounds", "drawing", "priors", "registry"}),  # files that hold no selector
+    lambda: entry_points(group=GROUP),
+)
 
 
 def selector_names() -> tuple[str, ...]:
     """Every name that ``load_selector`` knows, sorted; nothing heavy is imported."""
-    return tuple(sorted({*_own_names(), *(point.name for point in _foreign())}))
+    return _SELECTORS.names()
 
 
 def load_selector(name: str, **options: Any) -> Selector:
@@ -38,15 +35,7 @@ def load_selector(name: str, **options: Any) -> Selector:
     Raises ``ConfigError`` for an unknown name or option (suggesting near ones) and ``SelectorError`` for an
     option whose value is impossible.
     """
-    cls = _selector_class(name)
-    known = {field.name for field in dataclasses.fields(cls) if field.init}
-    for option in options:
-        if option not in known:
-            raise ConfigError(
-                f"selector {name!r} has no option {option!r}; it takes {_listed(known)}"
-                f"{_suggestion(option, known)}"
-            )
-    return cls(**options)
+    return _SELECTORS.load(name, **options)
 
 
 def options_of(selector: Selector) -> dict[str, Any] | None:
@@ -61,42 +50,3 @@ def options_of(selector: Selector) -> dict[str, Any] | None:
     }
     plain = all(isinstance(value, str | int | float | bool | None) for value in options.values())
     return options if plain else None
-
-
-def _selector_class(name: str) -> type[Any]:
-    if name in _own_names():
-        module = importlib.import_module(f"{_PACKAGE}.{name}")
-        for value in vars(module).values():
-            if dataclasses.is_dataclass(value) and getattr(value, "name", None) == name:
-                return value  # pyright: ignore[reportReturnType]
-        raise ConfigError(f"{module.__name__} defines no dataclass named {name!r}; give its class that name.")
-    for point in _foreign():
-        if point.name == name:
-            cls = point.load()
-            if not dataclasses.is_dataclass(cls):
-                raise ConfigError(
-                    f"entry point {point.value!r} of {name!r} is no dataclass; see agentq.selectors."
-                )
-            return cls  # pyright: ignore[reportReturnType]
-    names = selector_names()
-    raise ConfigError(f"selector {name!r} is unknown; known are {_listed(names)}{_suggestion(name, names)}")
-
-
-def _own_names() -> list[str]:
-    spec = importlib.util.find_spec(_PACKAGE)
-    places = spec.submodule_search_locations if spec is not None else None
-    found = (module.name for module in pkgutil.iter_modules(places))
-    return [name for name in found if name not in _MACHINERY and not name.startswith("_")]
-
-
-def _foreign() -> Iterable[EntryPoint]:
-    return entry_points(group=GROUP)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
-
-
-def _suggestion(wrong: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(wrong, list(names), n=1)
-    return f". Did you mean {near[0]!r}?" if near else "."

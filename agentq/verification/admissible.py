@@ -9,6 +9,8 @@ from agentq.policies.parsing import normalised
 from agentq.policies.requests import FREE_TEXT
 from agentq.verification.base import Situation
 
+_MOST_COMPARED = 1000  # actions among which the nearest is looked for: comparing letters is slow
+
 
 @dataclass(frozen=True)
 class Admissible:
@@ -29,7 +31,8 @@ class Admissible:
         key = normalised(action)
         if key in allowed or any(FREE_TEXT in entry and _fills(key, entry) for entry in allowed):
             return None
-        near = difflib.get_close_matches(key, list(allowed), n=1)
+        few = len(allowed) <= _MOST_COMPARED
+        near = difflib.get_close_matches(key, list(allowed), n=1) if few else []
         hint = f"; the nearest is {allowed[near[0]]!r}" if near else ""
         return f"{action[:60]!r} is not among the {len(allowed)} admissible actions{hint}"
 

@@ -32,11 +32,21 @@ class Check(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a candidate was refused."""
+
+    check: str  # its name
+    reason: str
+    count: int  # samples that the candidate stands for
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """Candidates after the checks, in their order, and remarks for the log."""
 
     candidates: Sequence[Candidate]
     flags: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()  # in the order of the candidates
 
 
 def verified(
@@ -54,20 +64,28 @@ def verified(
     """
     if not checks:
         return Verified(candidates)
-    left = [_verified(candidate, situation, checks) for candidate in candidates]
-    parsed = [i for i, candidate in enumerate(candidates) if candidate.valid]
-    if not parsed or any(candidate.valid for candidate in left):
-        return Verified(left)
+    found = [refusal_of(candidate, situation, checks) for candidate in candidates]
+    left = [
+        candidate
+        if refusal is None
+        else replace(candidate, action=None, error=f"{refusal.check}: {refusal.reason}")
+        for candidate, refusal in zip(candidates, found, strict=True)
+    ]
+    refusals = tuple(refusal for refusal in found if refusal is not None)
+    if not refusals or any(candidate.valid for candidate in left):
+        return Verified(left, refusals=refusals)
     if put_back:
-        left[parsed[0]] = candidates[parsed[0]]
-    return Verified(left, (ALL_REFUSED,))
+        first = next(i for i, candidate in enumerate(candidates) if candidate.valid)
+        left[first] = candidates[first]
+    return Verified(left, (ALL_REFUSED,), refusals)
 
 
-def _verified(candidate: Candidate, situation: Situation, checks: Sequence[Check]) -> Candidate:
+def refusal_of(candidate: Candidate, situation: Situation, checks: Sequence[Check]) -> Refusal | None:
+    """What the first refusing check says of a candidate; None where all pass, or where there is no action."""
     if candidate.action is None:
-        return candidate
+        return None
     for check in checks:
         reason = check.reason(candidate.action, situation)
         if reason is not None:
-            return replace(candidate, action=None, error=f"{check.name}: {reason}")
-    return candidate
+            return Refusal(check.name, reason, candidate.count)
+    return None

@@ -38,6 +38,7 @@ def wrap(
     n: int = 8,
     selector: Selector | str = "best_of_n",
     checks: Sequence[Check] = (),
+    resample: bool = False,
     parser: ActionParser | None = None,
     state: Callable[[Messages], Messages] | None = None,
     sampling: Mapping[str, Any] | None = None,
@@ -56,6 +57,7 @@ def wrap(
     ``critic``: a critic, or the folder or name of a saved one; None: the selector chooses alone.
     ``checks``: refuse candidates before the critic is asked (``agentq.verification``); where they refuse all, the
     first candidate goes through, flagged.
+    ``resample``: before that, ask the agent once more with the checks' reasons behind its messages.
     ``parser``: reads the action out of a reply's text (None: the whole text is the action).
     ``state``: from the messages that the agent sends to what the critic is shown (None: all of them).
     ``sampling``: request parameters that override the agent's, e.g. ``{"temperature": 0.7}``.
@@ -68,7 +70,9 @@ def wrap(
     Raises ``ConfigError`` for an agent of no known kind or an impossible option, ``MissingExtraError`` when
     the adapter needs a package that is not installed.
     """
-    chooser = Chooser(_selector(selector), _critic(critic), on_invalid="first", checks=tuple(checks))
+    chooser = Chooser(
+        _selector(selector), _critic(critic), on_invalid="first", checks=tuple(checks), resample=resample
+    )
     guide = Guide(
         chooser,
         n=n,

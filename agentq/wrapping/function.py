@@ -9,9 +9,11 @@ from typing import Any
 
 from agentq.policies.openai.candidates import candidate_of_choice
 from agentq.types import Candidate, Messages
-from agentq.wrapping.asking import Asker
+from agentq.verification import with_note
+from agentq.wrapping.asking import Asker, AsyncRequest, Replies, Request
 from agentq.wrapping.guide import Guide
 from agentq.wrapping.guided import Guided
+from agentq.wrapping.rounds import ask_and_choose, ask_and_choose_async
 
 
 class GuidedFunction(Guided):
@@ -31,9 +33,18 @@ class GuidedFunction(Guided):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """The chosen reply, as the function gave it."""
         messages = _messages(arguments, options)
-        replies = self._asker.ask(lambda n, first: [self._function(*arguments, **options)], self.guide.n)
-        candidates = [_candidate(reply, self.guide) for reply in replies.items]
-        return replies.items[self.guide.choose(messages, candidates, replies).index]
+
+        def asking(note: str | None) -> Request[Any]:
+            given, named = _noted(arguments, options, note)
+            return lambda n, first: [self._function(*given, **named)]
+
+        replies, choice = ask_and_choose(
+            self.guide, self._asker, messages, asking, self._candidates, self.guide.n
+        )
+        return replies.items[choice.index]
+
+    def _candidates(self, replies: Replies[Any]) -> list[Candidate]:
+        return [_candidate(reply, self.guide) for reply in replies.items]
 
 
 class GuidedAsyncFunction(GuidedFunction):
@@ -43,12 +54,18 @@ class GuidedAsyncFunction(GuidedFunction):
         """The chosen reply, as the function gave it."""
         messages = _messages(arguments, options)
 
-        async def one(n: int, first: int) -> list[Any]:
-            return [await self._function(*arguments, **options)]
+        def asking(note: str | None) -> AsyncRequest[Any]:
+            given, named = _noted(arguments, options, note)
 
-        replies = await self._asker.ask_async(one, self.guide.n)
-        candidates = [_candidate(reply, self.guide) for reply in replies.items]
-        return replies.items[(await self.guide.choose_async(messages, candidates, replies)).index]
+            async def one(n: int, first: int) -> list[Any]:
+                return [await self._function(*given, **named)]
+
+            return one
+
+        replies, choice = await ask_and_choose_async(
+            self.guide, self._asker, messages, asking, self._candidates, self.guide.n
+        )
+        return replies.items[choice.index]
 
 
 def wrap_function(function: Any, guide: Guide) -> GuidedFunction:
@@ -73,6 +90,17 @@ def _messages(arguments: Sequence[Any], options: Mapping[str, Any]) -> Messages:
         f"the wrapped function was called with {type(given).__name__} {given!r:.60} in place of messages; expected "
         "a text or a list of chat messages as first argument or as keyword `messages`. Wrap a function that takes them."
     )
+
+
+def _noted(
+    arguments: Sequence[Any], options: Mapping[str, Any], note: str | None
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """The arguments of a call with a note behind its text or messages."""
+    if note is None:
+        return arguments, options
+    given = arguments[0] if arguments else options["messages"]
+    more = f"{given}\n\n{note}" if isinstance(given, str) else with_note(given, note)
+    return ((more, *arguments[1:]), options) if arguments else ((), {**options, "messages": more})
 
 
 def _candidate(reply: Any, guide: Guide) -> Candidate:

@@ -22,6 +22,7 @@ from agentq.policies.openai.candidates import plain_messages
 from agentq.policies.parsing import ActionParser
 from agentq.selectors.base import Selector
 from agentq.types import Candidate, Decision, Messages, Trajectory
+from agentq.verification import RESAMPLE_FAILED
 from agentq.wrapping.asking import FEWER, Replies
 from agentq.wrapping.session import TrajectoryLog, current_session
 
@@ -46,6 +47,7 @@ class GuideStatistics:
     critic_errors: int = 0  # the critic or the selector failed
     all_invalid: int = 0  # decisions without a valid candidate
     incomplete: int = 0  # decisions with fewer candidates than asked for
+    resampled: int = 0  # second rounds, after checks refused the whole first
     unguided: int = 0  # calls passed through because the caller chooses or sampling is greedy
     seconds: float = 0.0  # in the critic and the selector
     last_error: str = ""
@@ -126,6 +128,25 @@ class Guide:
         shown = self._shown(messages)
         decision, seconds = self._decide(shown, candidates, replies.flags)
         return self._record(shown, candidates, decision, {"candidates": replies.seconds, "choice": seconds})
+
+    def note(self, messages: Messages, candidates: Sequence[Candidate]) -> str | None:
+        """What to add to the prompt when the agent is to be asked once more; None: it is not."""
+        try:
+            note = self.chooser.note(self._shown(messages), candidates)
+        # Whatever a check raises: ``choose`` meets it again and tells of it.
+        except Exception:  # noqa: BLE001
+            return None
+        self.statistics.resampled += note is not None
+        return note
+
+    def failed_round(self, error: Exception) -> None:
+        """A second round could not be asked for: told, and the first one stands."""
+        self.statistics.last_error = f"{type(error).__name__}: {error}"
+        self.warn(
+            RESAMPLE_FAILED,
+            f"all candidates were refused and asking once more failed ({self.statistics.last_error}); the first "
+            "candidate went through. Later failures are only flagged in decisions.",
+        )
 
     async def choose_async(
         self, messages: Messages, candidates: Sequence[Candidate], replies: Replies[Any]

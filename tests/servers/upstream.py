@@ -10,8 +10,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-#: (path, body) -> (status, answer); an answer of bytes parts is a stream.
-Script = Callable[[str, dict[str, Any]], tuple[int, Any]]
+#: (path, body) -> (status, answer) or (status, answer, headers); an answer of bytes parts is a stream.
+Script = Callable[[str, dict[str, Any]], tuple[int, Any] | tuple[int, Any, dict[str, str]]]
 
 
 class StubUpstream:
@@ -38,7 +38,8 @@ class StubUpstream:
 
             def _answer(self, body: dict[str, Any]) -> None:
                 stub.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-                status, answer = script(self.path, body)
+                status, answer, *more = script(self.path, body)
+                headers = {"x-request-id": "req-1", **(more[0] if more else {})}
                 if not isinstance(answer, dict | bytes):  # a stream
                     self.send_response(status)
                     self.send_header("content-type", "text/event-stream")
@@ -51,9 +52,9 @@ class StubUpstream:
                     return
                 data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(status)
-                self.send_header("content-type", "application/json")
+                for name, value in {"content-type": "application/json", **headers}.items():
+                    self.send_header(name, value)
                 self.send_header("content-length", str(len(data)))
-                self.send_header("x-request-id", "req-1")
                 self.end_headers()
                 self.wfile.write(data)
 
@@ -89,3 +90,12 @@ def chat_answer(texts: list[str], **more: Any) -> dict[str, Any]:
     usage = {"prompt_tokens": 10, "completion_tokens": 3 * len(texts), "total_tokens": 10 + 3 * len(texts)}
     head = {"id": "chatcmpl-7", "object": "chat.completion", "created": 1, "model": "stub"}
     return {**head, "choices": choices, "usage": usage, **more}
+
+
+def text_answer(texts: list[str], **more: Any) -> dict[str, Any]:
+    """A text completion with one choice per text."""
+    choices = [
+        {"index": i, "text": t, "logprobs": None, "finish_reason": "stop"} for i, t in enumerate(texts)
+    ]
+    head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "stub"}
+    return {**head, "choices": choices, **more}

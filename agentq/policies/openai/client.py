@@ -204,6 +204,7 @@ class ChatClient:
                 "completion endpoint of OpenAI's protocol.",
                 reply.status,
                 reply.body,
+                reply.headers,
             )
         return choices
 
@@ -281,6 +282,7 @@ class ChatClient:
             f"{advice}",
             reply.status,
             reply.body,
+            reply.headers,
         )
 
     def _safe(self, body: bytes) -> str:

@@ -18,10 +18,11 @@ from typing import Any
 
 from agentq.policies.openai.candidates import candidate_of_choice, text_of_content
 from agentq.types import Candidate
-from agentq.wrapping.asking import Asker, Replies
+from agentq.wrapping.asking import Asker, AsyncRequest, Replies
 from agentq.wrapping.dispatch import unsupported
 from agentq.wrapping.guide import Choice, Guide
 from agentq.wrapping.guided import Guided, missing_extra
+from agentq.wrapping.rounds import ask_and_choose_async
 
 _BASE = ("agents.models.interface", "Model")
 _AGENT = ("agents.agent", "Agent")
@@ -56,14 +57,24 @@ class _Guided(Guided):
         """The best of n responses of ``inner``, with the usage of all."""
         settings = _sampled(model_settings, self.guide.sampling)
 
-        async def request(count: int, first: int) -> Sequence[Any]:
-            seeded = _seeded(settings, first)
-            return [await self.inner.get_response(system_instructions, input, seeded, *arguments, **options)]
+        def asking(note: str | None) -> AsyncRequest[Any]:
+            given = _noted(input, note)
 
-        replies: Replies[Any] = await self._asker.ask_async(request, self.guide.wanted(settings.temperature))
-        candidates = [_candidate(reply, self.guide) for reply in replies.items]
+            async def request(count: int, first: int) -> Sequence[Any]:
+                seeded = _seeded(settings, first)
+                return [
+                    await self.inner.get_response(system_instructions, given, seeded, *arguments, **options)
+                ]
+
+            return request
+
         messages = chat_messages(system_instructions, input)
-        return _chosen(replies, await self.guide.choose_async(messages, candidates, replies))
+        n = self.guide.wanted(settings.temperature)
+        found = await ask_and_choose_async(self.guide, self._asker, messages, asking, self._candidates, n)
+        return _chosen(*found)
+
+    def _candidates(self, replies: Replies[Any]) -> list[Candidate]:
+        return [_candidate(reply, self.guide) for reply in replies.items]
 
     async def stream_response(
         self,
@@ -126,6 +137,13 @@ def chat_messages(system: str | None, given: str | Sequence[Any]) -> list[dict[s
         elif kind != "reasoning":
             messages.append({"role": "assistant", "content": "", "tool_calls": [_call(item)]})
     return messages
+
+
+def _noted(given: str | Sequence[Any], note: str | None) -> Any:
+    """The SDK's input with a note behind it."""
+    if note is None:
+        return given
+    return f"{given}\n\n{note}" if isinstance(given, str) else [*given, {"role": "user", "content": note}]
 
 
 def _candidate(response: Any, guide: Guide) -> Candidate:

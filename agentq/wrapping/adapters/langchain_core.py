@@ -8,15 +8,17 @@ from typing import Any
 
 from agentq.policies.openai.candidates import candidate_of_choice
 from agentq.types import Candidate
-from agentq.wrapping.asking import Asker, Replies
+from agentq.verification import with_note
+from agentq.wrapping.asking import Asker, AsyncRequest, Replies, Request
 from agentq.wrapping.chunks import words
 from agentq.wrapping.dispatch import unsupported
 from agentq.wrapping.guide import Choice, Guide
 from agentq.wrapping.guided import Guided, missing_extra
+from agentq.wrapping.rounds import ask_and_choose, ask_and_choose_async
 
 try:
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
     from langchain_core.messages.ai import add_usage
     from langchain_core.messages.utils import convert_to_openai_messages
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -82,13 +84,13 @@ class GuidedChatModel(Guided, BaseChatModel):
     ) -> ChatResult:
         n, options = self._asked(kwargs)
 
-        def request(count: int, first: int) -> Sequence[_Reply]:
-            return _replies(
-                self.inner.generate([messages], stop=stop, **self._numbered(options, count, first))
+        def asking(note: str | None) -> Request[_Reply]:
+            given = _noted(messages, note)
+            return lambda count, first: _replies(
+                self.inner.generate([given], stop=stop, **self._numbered(options, count, first))
             )
 
-        replies = self._asker.ask(request, n)
-        return _result(replies, self.guide.choose(_chat(messages), self._candidates(replies), replies))
+        return _result(*ask_and_choose(self.guide, self._asker, _chat(messages), asking, self._candidates, n))
 
     async def _agenerate(
         self,
@@ -99,13 +101,19 @@ class GuidedChatModel(Guided, BaseChatModel):
     ) -> ChatResult:
         n, options = self._asked(kwargs)
 
-        async def request(count: int, first: int) -> Sequence[_Reply]:
-            numbered = self._numbered(options, count, first)
-            return _replies(await self.inner.agenerate([messages], stop=stop, **numbered))
+        def asking(note: str | None) -> AsyncRequest[_Reply]:
+            given = _noted(messages, note)
 
-        replies = await self._asker.ask_async(request, n)
-        choice = await self.guide.choose_async(_chat(messages), self._candidates(replies), replies)
-        return _result(replies, choice)
+            async def request(count: int, first: int) -> Sequence[_Reply]:
+                numbered = self._numbered(options, count, first)
+                return _replies(await self.inner.agenerate([given], stop=stop, **numbered))
+
+            return request
+
+        found = await ask_and_choose_async(
+            self.guide, self._asker, _chat(messages), asking, self._candidates, n
+        )
+        return _result(*found)
 
     def _stream(
         self,
@@ -188,6 +196,17 @@ def _result(replies: Replies[_Reply], choice: Choice) -> ChatResult:
 def _chat(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
     """LangChain's messages as chat messages."""
     return list(convert_to_openai_messages(list(messages)))  # pyright: ignore[reportArgumentType]
+
+
+def _noted(messages: list[BaseMessage], note: str | None) -> list[BaseMessage]:
+    """Messages with a note behind them, in the person's last one where it is the last."""
+    if note is None:
+        return messages
+    last = messages[-1] if messages else None
+    if not isinstance(last, HumanMessage):
+        return [*messages, HumanMessage(note)]
+    (noted,) = with_note([{"role": "user", "content": last.content}], note)
+    return [*messages[:-1], last.model_copy(update={"content": noted["content"]})]
 
 
 def _choice(generation: ChatGeneration) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from typing import Any
 
 from agentq.policies.openai.candidates import candidate_of_choice
 from agentq.types import Candidate
-from agentq.wrapping.asking import Asker, Replies
+from agentq.verification import with_note
+from agentq.wrapping.asking import Asker, AsyncRequest, Replies, Request
 from agentq.wrapping.chunks import event_stream
 from agentq.wrapping.guide import Choice, Guide
 from agentq.wrapping.guided import Guided, missing_extra
+from agentq.wrapping.rounds import ask_and_choose, ask_and_choose_async
 
 try:
     import openai
@@ -122,9 +124,11 @@ class _Call:
         temperature = self.options.get("temperature")
         self.n = guide.wanted(float(temperature) if isinstance(temperature, int | float) else None)
 
-    def numbered(self, n: int, first: int) -> dict[str, Any]:
+    def numbered(self, n: int, first: int, note: str | None) -> dict[str, Any]:
         """The options of the request for n replies; single requests with a seed get one each."""
         options = {**self.options, "n": n} if n > 1 else dict(self.options)
+        if note is not None:
+            options["messages"] = with_note(self.messages, note)
         if first and isinstance(options.get("seed"), int):
             options["seed"] += first
         return options
@@ -167,11 +171,11 @@ class _GuidedCompletions(Completions):
             return plain.create(**options)
         call = _Call(guide, options)
 
-        def request(n: int, first: int) -> Sequence[_Reply]:
-            return _replies(plain.with_raw_response.create(**call.numbered(n, first)))
+        def asking(note: str | None) -> Request[_Reply]:
+            return lambda n, first: _replies(plain.with_raw_response.create(**call.numbered(n, first, note)))
 
-        replies: Replies[_Reply] = self._client.asker.ask(request, call.n)  # pyright: ignore[reportAttributeAccessIssue]
-        choice = guide.choose(call.messages, call.candidates(replies), replies)
+        asker: Asker = self._client.asker  # pyright: ignore[reportAttributeAccessIssue]
+        replies, choice = ask_and_choose(guide, asker, call.messages, asking, call.candidates, call.n)
         reply = call.chosen(replies, choice)
         answer = call.answer(reply, self._client, Stream)
         return _RawReply(reply.raw, answer) if kind else answer
@@ -194,11 +198,16 @@ class _GuidedAsyncCompletions(AsyncCompletions):
             return await plain.create(**options)
         call = _Call(guide, options)
 
-        async def request(n: int, first: int) -> Sequence[_Reply]:
-            return _replies(await plain.with_raw_response.create(**call.numbered(n, first)))
+        def asking(note: str | None) -> AsyncRequest[_Reply]:
+            async def request(n: int, first: int) -> Sequence[_Reply]:
+                return _replies(await plain.with_raw_response.create(**call.numbered(n, first, note)))
 
-        replies: Replies[_Reply] = await self._client.asker.ask_async(request, call.n)  # pyright: ignore[reportAttributeAccessIssue]
-        choice = await guide.choose_async(call.messages, call.candidates(replies), replies)
+            return request
+
+        asker: Asker = self._client.asker  # pyright: ignore[reportAttributeAccessIssue]
+        replies, choice = await ask_and_choose_async(
+            guide, asker, call.messages, asking, call.candidates, call.n
+        )
         reply = call.chosen(replies, choice)
         answer = call.answer(reply, self._client, AsyncStream)
         return _RawReply(reply.raw, answer) if kind else answer

@@ -5,19 +5,22 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from agentq.policies.openai.candidates import candidate_of_choice, text_of_content
 from agentq.types import Candidate
-from agentq.wrapping.asking import Asker, Replies
+from agentq.verification import with_note
+from agentq.wrapping.asking import Asker, Replies, Request
 from agentq.wrapping.chunks import words
 from agentq.wrapping.dispatch import unsupported
 from agentq.wrapping.guide import Choice, Guide
 from agentq.wrapping.guided import Guided, missing_extra
+from agentq.wrapping.rounds import ask_and_choose
 
 try:
     from smolagents import models
-    from smolagents.models import ChatMessage, LiteLLMModel, Model, OpenAIModel
+    from smolagents.models import ChatMessage, LiteLLMModel, MessageRole, Model, OpenAIModel
     from smolagents.monitoring import TokenUsage
 except ImportError as error:
     raise missing_extra("smolagents", error) from error
@@ -63,13 +66,13 @@ class GuidedModel(Guided, Model):
         options = {**kwargs, **self.guide.sampling}
         defaults: Mapping[str, Any] = self.inner.kwargs
 
-        def request(count: int, first: int) -> Sequence[ChatMessage]:
+        def request(given: list[Any], count: int, first: int) -> Sequence[ChatMessage]:
             more: dict[str, Any] = {"n": count} if count > 1 else {}
             seed = options.get("seed", defaults.get("seed"))
             if first and isinstance(seed, int):
                 more["seed"] = seed + first
             message = _with(self.inner, {**self.guide.sampling, **more}).generate(
-                messages,
+                given,
                 stop_sequences=stop_sequences,
                 response_format=response_format,
                 tools_to_call_from=tools_to_call_from,
@@ -78,10 +81,16 @@ class GuidedModel(Guided, Model):
             return _messages(message, None if self.inner.supports_stop_parameter else stop_sequences)
 
         temperature = {**kwargs, **defaults, **self.guide.sampling}.get("temperature")
-        replies: Replies[ChatMessage] = self._asker.ask(request, self.guide.wanted(temperature))
-        candidates = [self._candidate(reply, bool(tools_to_call_from)) for reply in replies.items]
+
+        def asking(note: str | None) -> Request[ChatMessage]:
+            return partial(request, messages if note is None else _noted(messages, note))
+
+        def reading(replies: Replies[ChatMessage]) -> list[Candidate]:
+            return [self._candidate(reply, bool(tools_to_call_from)) for reply in replies.items]
+
         chat = [chat_message(message) for message in messages]
-        return _chosen(replies, self.guide.choose(chat, candidates, replies))
+        n = self.guide.wanted(temperature)
+        return _chosen(*ask_and_choose(self.guide, self._asker, chat, asking, reading, n))
 
     def generate_stream(self, messages: list[Any], *arguments: Any, **kwargs: Any) -> Iterator[Any]:
         """The chosen message as deltas: the text by words, the tool calls, the usage."""
@@ -149,6 +158,17 @@ def chat_message(message: Any) -> dict[str, Any]:
         "content": text_of_content(message.content),
         "tool_calls": _calls(message),
     }
+
+
+def _noted(messages: Sequence[Any], note: str) -> list[Any]:
+    """Messages with a note behind them; smolagents cannot join a text with parts, so a user's text grows itself."""
+    last = messages[-1] if messages else {}
+    about = last if isinstance(last, Mapping) else vars(last)
+    role = getattr(about.get("role"), "value", about.get("role"))
+    if role != "user":
+        return [*messages, ChatMessage(MessageRole.USER, [{"type": "text", "text": note}])]
+    (noted,) = with_note([{"role": role, "content": about.get("content")}], note)
+    return [*messages[:-1], ChatMessage(MessageRole.USER, noted["content"])]
 
 
 def _calls(message: ChatMessage) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from agentq.cli import main
 from agentq.commands import serve
 from agentq.errors import ConfigError
 from agentq.gateway.settings import GatewaySettings
+from agentq.verification import Admissible, Repeated
 
 
 def settings(*words: str) -> GatewaySettings:
@@ -23,9 +24,12 @@ def test_every_option_reaches_its_setting_and_left_out_ones_keep_their_default()
     assert settings() == GatewaySettings("http://h:1", "c")
     found = settings(
         "--selector", "softmax", "--selector-option", "temperature=0.5", "--selector-option", "scale=std",
+        "--check", "repeated:times=1", "--check", "admissible", "--resample",
         "--n", "4", "--log", "d", "--critic-process", "--no-page", "--log-content",
     )  # fmt: skip
     assert found.selector_options == {"temperature": 0.5, "scale": "std"}
+    assert found.loaded_checks() == (Repeated(1), Admissible())
+    assert found.resample
     assert (found.n, found.log, found.critic_process, found.page, found.log_content) == (
         4,
         Path("d"),
@@ -41,7 +45,7 @@ def test_the_reference_lists_every_option() -> None:
     options = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
     text = (Path(__file__).resolve().parents[3] / "docs" / "gateway.md").read_text()
     assert options == set(re.findall(r"`(--[a-z-]+)", text)) & options
-    names = {option[2:].replace("-", "_") for option in options} | {"selector_options", "page"}
+    names = {option[2:].replace("-", "_") for option in options} | {"selector_options", "checks", "page"}
     assert {field.name for field in fields(GatewaySettings)} <= names
 
 
@@ -52,6 +56,9 @@ def test_the_reference_lists_every_option() -> None:
         (("--deadline", "0"), "deadline"),
         (("--selector-option", "x"), "KEY=VALUE"),
         (("--max-queue", "0"), "max_queue"),
+        (("--check", "repeatd"), "Did you mean 'repeated'"),
+        (("--check", "repeated:tmes=2"), "Did you mean 'times'"),
+        (("--resample",), "without checks"),
     ],
 )
 def test_impossible_options_are_named(words: tuple[str, ...], said: str) -> None:

@@ -14,7 +14,7 @@ from agentq.critics.base import Scores
 from agentq.gateway.critic_service import serve_critic
 from agentq.gateway.settings import GatewaySettings
 from agentq.types import Candidate, FloatArray, Messages
-from tests.servers.upstream import Script, StubUpstream, chat_answer
+from tests.servers.upstream import Script, StubUpstream, chat_answer, text_answer
 
 uvicorn: Any = pytest.importorskip("uvicorn", reason='needs uvicorn: pip install "agentq[serve]"')
 pytest.importorskip("prometheus_client", reason='needs prometheus-client: pip install "agentq[serve]"')
@@ -57,16 +57,7 @@ def words(path: str, body: dict[str, Any]) -> tuple[int, Any]:
         return 200, [b'data: {"choices":[{"index":0,"delta":{"content":"raw"}}]}\n\n', b"data: [DONE]\n\n"]
     texts = [WORDS[i % len(WORDS)] for i in range(body.get("n", 1))]
     if path == "/v1/completions":
-        choices = [
-            {"index": i, "text": t, "logprobs": None, "finish_reason": "stop"} for i, t in enumerate(texts)
-        ]
-        return 200, {
-            "id": "cmpl-1",
-            "object": "text_completion",
-            "created": 1,
-            "model": "stub",
-            "choices": choices,
-        }
+        return 200, text_answer(texts)
     return 200, chat_answer(texts)
 
 

@@ -65,6 +65,32 @@ def test_what_the_upstream_refuses_goes_through_unchanged(
     assert gateway.metric("agentq_upstream_errors_total", kind=str(status)) == 3
 
 
+@pytest.mark.parametrize("status", [400, 401, 404, 422, 429, 500, 503])
+@pytest.mark.parametrize("n_in_one", [True, False])
+def test_what_a_refusals_headers_say_goes_through_and_what_belongs_to_the_connection_does_not(
+    serve: Serve, upstream: Upstream, status: int, n_in_one: bool
+) -> None:
+    told = {
+        "content-type": "application/problem+json", "retry-after": "7", "x-request-id": "req-9",
+        "www-authenticate": 'Bearer realm="up"', "x-ratelimit-remaining-tokens": "0", "x-should-retry": "false",
+    }  # fmt: skip
+    others = {"keep-alive": "timeout=5", "set-cookie": "a=b", "x-powered-by": "stub", "via": "1.1 up"}
+
+    def refuse(path: str, body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        if not n_in_one and body.get("n", 1) > 1:  # then each of n single requests is refused
+            return 400, {"error": {"message": "'n' must be 1"}}, {}
+        return status, b"<said/>", {**told, **others}
+
+    gateway = serve(upstream(refuse).url, LengthCritic())
+    every: tuple[dict[str, Any], ...] = ({}, {"stream": True}, {"agentq": {"enabled": False}})
+    for more in every:
+        answer = gateway.chat(**more)
+        assert (answer.status_code, answer.content) == (status, b"<said/>")
+        assert {name: answer.headers.get(name) for name in told} == told
+        assert not set(others) & set(answer.headers)
+        assert answer.headers["content-length"] == "7"
+
+
 def test_an_upstream_that_answers_nonsense_is_a_502(serve: Serve, upstream: Upstream) -> None:
     gateway = serve(upstream(lambda path, body: (200, b"<html>")).url, LengthCritic())
     assert gateway.chat().json()["error"]["code"] == "broken"

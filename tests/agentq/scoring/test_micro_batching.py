@@ -159,22 +159,23 @@ class Reading(GatedCritic):
 
 def test_states_are_read_ahead_only_while_nothing_waits() -> None:
     critic = Reading()
-    batcher = MicroBatcher(critic, max_batch=2)
+    batcher = MicroBatcher(critic, max_batch=2, limit=4)
 
     async def run() -> None:
         first = asyncio.ensure_future(batcher.score(*state("first")))
         while not critic.calls:
             await asyncio.sleep(0.01)
         ahead = [batcher.prefill(state(name)[0]) for name in ("a", "b", "c")]
-        assert [job is not None for job in ahead] == [True, True, False]  # so many as a batch has
         second = asyncio.ensure_future(batcher.score(*state("second")))
         await settled(batcher, 1)
-        assert batcher.prefill(state("d")[0]) is None  # somebody waits
+        ahead.append(batcher.prefill(state("d")[0]))  # somebody waits: it is read after that
+        assert None not in ahead
+        assert batcher.prefill(state("e")[0]) is None  # so many as may wait
         batcher.drop(ahead[1])
         batcher.drop(ahead[2])
         critic.gate.set()
         await asyncio.gather(first, second)
-        while batcher.prefilled < 1:
+        while batcher.prefilled < 2:
             await asyncio.sleep(0.01)
         job = batcher.prefill(state("too long")[0])
         assert job is not None
@@ -183,10 +184,10 @@ def test_states_are_read_ahead_only_while_nothing_waits() -> None:
 
     asyncio.run(run())
     batcher.close()
-    assert critic.calls[:3] == [["first"], ["second"], ["ahead a"]]
+    assert critic.calls[:4] == [["first"], ["second"], ["ahead a"], ["ahead d"]]
     assert ["third"] in critic.calls
     assert ["ahead b"] not in critic.calls
-    assert batcher.prefilled == 1
+    assert batcher.prefilled == 2
 
 
 def test_critics_that_cannot_read_ahead_are_left_alone() -> None:

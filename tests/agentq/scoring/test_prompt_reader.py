@@ -10,6 +10,7 @@ import torch
 from agentq.errors import BackboneError
 from agentq.scoring import score_features
 from agentq.scoring.prompt_reader import PromptReader
+from agentq.scoring.support import decoder_of
 from tests.agentq.scoring.test_shared_prefix import CANDIDATES, PROMPTS, _backbone, last_and_prompt, mean
 
 POOLINGS = ("last", mean, last_and_prompt)
@@ -85,3 +86,47 @@ def test_prompts_that_wait_for_their_candidates_are_not_pushed_out() -> None:
     assert reader.computed == 8 * (29 + 3)  # every prompt once, its last token and its candidate
     reader.read([50] * 30)  # what waited has been used: there is room again
     assert reader.computed == 8 * 32 + 29
+
+
+@pytest.mark.parametrize("family", ["qwen3", "llama", "gpt2"])
+def test_reading_ends_at_the_last_layers_keys_with_the_same_bits(family: str) -> None:
+    backbone = _backbone(family)
+    short, whole = PromptReader(backbone, 1 << 20), PromptReader(backbone, 1 << 20)
+    whole._last = None
+    assert short._last is not None
+    passes = {"short": 0, "whole": 0}
+    kept: dict[str, Any] = {}
+    for name, reader in (("short", short), ("whole", whole)):
+
+        def ended(*arguments: Any, name: str = name) -> None:
+            passes[name] += 1
+
+        handle = decoder_of(backbone.model).register_forward_hook(ended)
+        reader.read(PROMPTS[0])
+        reader.read([*PROMPTS[0], 11, 12, 13])  # behind a known start
+        handle.remove()
+        kept[name] = reader._store.find([*PROMPTS[0], 11, 12])
+    assert passes == {"short": 0, "whole": 2}
+    for one, other in zip(
+        (*kept["short"].keys, *kept["short"].values),
+        (*kept["whole"].keys, *kept["whole"].values),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+def test_a_model_whose_hooks_move_weights_is_run_to_its_end() -> None:
+    backbone = _backbone("qwen3")
+    decoder_of(backbone.model).layers[0]._hf_hook = object()
+    assert PromptReader(backbone, 1 << 20)._last is None
+
+
+def test_a_replaced_layer_empties_the_store() -> None:
+    backbone = _backbone("qwen3")
+    reader = PromptReader(backbone, 1 << 20)
+    reader.read(PROMPTS[0])
+    layer = decoder_of(backbone.model).layers[0].mlp
+    layer.up_proj = torch.nn.Linear(layer.up_proj.in_features, layer.up_proj.out_features, bias=False)
+    before = reader.computed
+    reader.read(PROMPTS[0])
+    assert reader.computed == before + len(PROMPTS[0]) - 1

@@ -1,4 +1,4 @@
-"""Action memory: what was just done, or was done here without effect, is not done again."""
+"""Action memory: what was done here without effect is not done again."""
 
 from __future__ import annotations
 
@@ -7,41 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from agentq.errors import ConfigError
 from agentq.policies.parsing import normalised
 from agentq.types import Messages
 from agentq.verification.base import Situation
-from agentq.verification.history import PastActions, action_of, chat_actions
-
-
-@dataclass(frozen=True)
-class Repeated:
-    """Refuses an action that stands ``times`` times among the last ``window`` past actions.
-
-    ``past`` reads them from the messages: ``chat_actions`` from a conversation, ``HistoryLine`` from a line
-    of the prompt, or any function, e.g. one that returns actions the caller has kept.
-    Raises ``ConfigError`` unless 1 <= times <= window.
-    """
-
-    times: int = 2
-    window: int = 6
-    past: PastActions = chat_actions
-    name = "repeated"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.times <= self.window:
-            raise ConfigError(
-                f"times={self.times}, window={self.window}: expected 1 <= times <= window; an action cannot "
-                "stand more often in a window than the window is long."
-            )
-
-    def reason(self, action: str, situation: Situation) -> str | None:
-        """Says how often."""
-        recent = [normalised(past) for past in list(self.past(situation.messages))[-self.window :]]
-        count = recent.count(normalised(action))
-        if count < self.times:
-            return None
-        return f"{action[:60]!r} was taken {count} times in the last {len(recent)} steps"
+from agentq.verification.history import action_of
 
 
 @dataclass(frozen=True)
