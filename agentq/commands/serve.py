@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--body-timeout", type=float, metavar="SECONDS", help="until a request's body is complete (30)")
     add("--max-requests", type=int, help="on their way at a time; more get 429 (1024)")
     add("--max-queue", type=int, help="states that wait for the critic; more get 429 (256)")
-    add("--max-batch", type=int, help="states per call of the critic (1 on a CPU, else 32)")
+    add("--max-batch", type=int, help="states per call of the critic (4 on a CPU, else 32)")
     add("--max-characters", type=int, help="of a state; longer ones are not scored (200000)")
     add("--actions", choices=("text", "react"), help='the whole reply, or what follows "Action:" (text)')
     add("--logprobs", choices=("auto", "always", "never"), help="ask the upstream for them (auto)")

@@ -73,8 +73,8 @@ def serve_critic(
     on_cpu = settings.device == "cpu" or (settings.device == "auto" and not _has_accelerator())
     batcher = MicroBatcher(
         critic,
-        # A batch costs a CPU as much as its states one by one, and all of them wait for the last.
-        settings.max_batch or (1 if on_cpu else 32),
+        # A large batch costs a CPU as much as its states one by one, and all of them wait for the last.
+        settings.max_batch or (4 if on_cpu else 32),
         settings.max_queue,
         read_ahead=settings.prefix_cache > 0,
     )

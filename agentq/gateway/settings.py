@@ -39,7 +39,7 @@ class GatewaySettings:
     body_timeout: float = 30.0  # until a request's body is complete
     max_requests: int = 1024  # on their way at a time; more get 429
     max_queue: int = 256  # states that wait for the critic; more get 429
-    max_batch: int = 0  # states per call of the critic; 0: 1 on a CPU, else 32
+    max_batch: int = 0  # states per call of the critic; 0: 4 on a CPU, else 32
     max_characters: int = 200_000  # of a state; the critic is not asked about longer ones
     actions: Literal["text", "react"] = "text"  # the whole reply is the action, or what follows "Action:"
     logprobs: Literal["auto", "always", "never"] = "auto"  # ask for them; auto: when the critic reads them
