@@ -10,9 +10,10 @@ from agentq.critics.base import Critic
 from agentq.policies.base import Policy
 from agentq.selectors.best_of_n import BestOfN
 from agentq.selectors.registry import load_selector
-from agentq_eval.episodes import ARMS
+from agentq_eval.episodes import ARMS, ORACLE, TREE_SEARCH
 from agentq_eval.running.deciders import AgentDecider, Decider, OracleDecider
-from agentq_eval.suites.suite import ORACLE, ArmSpec
+from agentq_eval.running.planning import search_decider
+from agentq_eval.suites.suite import ArmSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ def value_deciders(
         for n in arm.n:
             if arm.selector == ORACLE:
                 deciders[f"{arm.name}@{n}"] = OracleDecider(proposer, BestOfN(), n)
+                continue
+            if arm.selector == TREE_SEARCH:
+                found = search_decider(proposer, critic if arm.critic else None, n, arm.options)
+                deciders[f"{arm.name}@{n}"] = found
                 continue
             selector = load_selector(arm.selector, **arm.options)
             agent = Agent(proposer, selector, critic if arm.critic else None, n, on_invalid="execute")

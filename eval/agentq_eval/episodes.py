@@ -12,6 +12,10 @@ from typing import Any, Literal, cast, get_args
 
 from agentq.errors import EvaluationError
 
+ORACLE = "oracle"  # as a selector: the best candidate by the environment's exact lookahead
+TREE_SEARCH = "tree_search"  # as a selector: a search in copies of the environment, see running/planning.py
+#: Selectors that read the environment; the values that they log are not the critic's.
+WITH_SIMULATOR = (ORACLE, TREE_SEARCH)
 #: The arms in the order of every table and plot; later ones may follow in alphabetical order.
 ARMS = ("sampled", "greedy", "majority", "softmax", "best_of_n", "oracle")
 #: Arms that need no candidates; they are the same at every N.

@@ -17,13 +17,12 @@ from agentq.selectors.base import Selector
 from agentq.selectors.registry import load_selector
 from agentq.trajectories.reader import TrajectoryReader
 from agentq.types import Decision, Trajectory
+from agentq_eval.episodes import ORACLE, TREE_SEARCH
 from agentq_eval.runs.manifest import FILE, Manifest, PlannedArm, read_manifest
 from agentq_eval.runs.reader import LOG
 
 #: Logged where no candidate of a state parsed: the first one's raw text was executed.
 INVALID = "invalid"
-#: Logged for the best candidate by the environment's exact lookahead, whose values are in the log as q.
-ORACLE = "oracle"
 #: Key in ``Trajectory.metadata`` of a rescored log; it holds the selector and its options.
 RESCORED = "rescored"
 #: Selectors that took no options in the versions whose logs do not hold options: their defaults are known.
@@ -125,7 +124,9 @@ class SelectorBook:
     ) -> Rule | Unknown:
         if not name:
             return Unknown("the log names no selector")
-        inner = "best_of_n" if name == ORACLE else name
+        if name == TREE_SEARCH:
+            return Unknown("a tree search reads the environment: only playing it again repeats it")
+        inner = "best_of_n" if name == ORACLE else name  # of the exact values, which the log holds as q
         options = self._options(arm, name, about, logged)
         if isinstance(options, Unknown):
             return options

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentq.types import Step, Trajectory
-from agentq_eval.episodes import EpisodeResult
+from agentq_eval.episodes import WITH_SIMULATOR, EpisodeResult
 from agentq_eval.reports.settings import ArmKey, key_of
 from agentq_eval.runs.manifest import Manifest
 from agentq_eval.runs.reader import RunReader
@@ -54,7 +54,11 @@ def gather(reader: RunReader, gamma: float, *, with_values: bool = True) -> Evid
 
 def arms_with_values(plan: Manifest) -> set[ArmKey]:
     """Arms whose logged q are a critic's: elsewhere they are placeholders, or exact values (the oracle)."""
-    return {(arm.name, arm.n) for arm in plan.arms if arm.critic is not None and arm.selector != "oracle"}
+    return {
+        (arm.name, arm.n)
+        for arm in plan.arms
+        if arm.critic is not None and arm.selector not in WITH_SIMULATOR
+    }
 
 
 def state_values(trajectory: Trajectory, result: EpisodeResult, gamma: float) -> Iterable[StateValues]:

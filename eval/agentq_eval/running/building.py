@@ -16,9 +16,18 @@ from agentq.selectors.best_of_n import BestOfN
 from agentq.selectors.registry import load_selector
 from agentq_eval.running.deciders import AgentDecider, Decider, OracleDecider
 from agentq_eval.running.jobs import Facts
+from agentq_eval.running.planning import search_decider
 from agentq_eval.running.worker import Workbench
 from agentq_eval.suites.panels import load_panel
-from agentq_eval.suites.suite import ORACLE, ArmSpec, CriticSpec, EnvironmentSpec, PolicySpec, Suite
+from agentq_eval.suites.suite import (
+    ORACLE,
+    TREE_SEARCH,
+    ArmSpec,
+    CriticSpec,
+    EnvironmentSpec,
+    PolicySpec,
+    Suite,
+)
 
 if TYPE_CHECKING:
     from agentq.backbones.backbone import Backbone
@@ -128,8 +137,10 @@ class _Parts:
         policy = self._policy(_policy_of(self.suite, arm))
         if arm.selector == ORACLE:
             return OracleDecider(policy, BestOfN(), n)
-        selector = load_selector(arm.selector, **arm.options)
         critic = self._critic_of(self.suite.critic) if arm.critic else None
+        if arm.selector == TREE_SEARCH:
+            return search_decider(policy, critic, n, arm.options)
+        selector = load_selector(arm.selector, **arm.options)
         return AgentDecider(Agent(policy, selector, critic, n, on_invalid="execute"))
 
     def fingerprints(self, arm: ArmSpec) -> dict[str, str]:

@@ -6,20 +6,50 @@ them is one with a simulator. A tree search by reward also reads the rewards of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Any, get_args
 
 import numpy as np
 
+from agentq.config import load_config
+from agentq.critics.base import Critic
+from agentq.errors import ConfigError
+from agentq.policies.base import Policy
 from agentq.search.beam import BeamSearch, BeamSettings
 from agentq.search.forest import Forest
 from agentq.search.mcts import TreeSearch
 from agentq.search.settings import SearchSettings
-from agentq.search.tree import Recommendation
+from agentq.search.tree import Node, Recommendation, Tree
 from agentq.search.worlds import EnvironmentWorld, State
-from agentq.types import Candidate, Decision
-from agentq_eval.running.deciders import View
+from agentq.types import Candidate, Decision, Messages
+from agentq_eval.episodes import TREE_SEARCH
+from agentq_eval.running.deciders import Decider, View
+
+
+def search_decider(policy: Policy, critic: Critic | None, n: int, options: Mapping[str, Any]) -> Decider:
+    """The decider of an arm ``selector: tree_search`` with ``n`` samples per expansion.
+
+    ``options``: fields of ``SearchSettings``; ``plan``, "episode" (default: follow the best trajectory met) or
+    "step" (search at every step); ``by``, what is recommended by. Raises ``ConfigError`` for others.
+    """
+    plan, by = options.get("plan", "episode"), options.get("by", "visits")
+    if plan not in ("episode", "step") or by not in get_args(Recommendation):
+        raise ConfigError(
+            f"tree_search with plan={plan!r}, by={by!r}: expected plan episode or step, and by "
+            f"{', '.join(get_args(Recommendation))}."
+        )
+    fields = {name: value for name, value in options.items() if name not in ("plan", "by")}
+    settings = load_config(SearchSettings, {**fields, "width": n})
+    if settings.uses_critic and critic is None:
+        raise ConfigError("this tree_search values by a critic, and the arm has none. Set `critic: true`.")
+    forest = Forest(policy, critic)
+    return (
+        EpisodePlanDecider(forest, settings, by) if plan == "episode" else TreeDecider(forest, settings, by)
+    )
 
 
 @dataclass(frozen=True)
@@ -56,16 +86,76 @@ class TreeDecider:
     def decide(self, views: Sequence[View]) -> list[Decision]:
         """One decision per view; where no candidate is valid the episode goes on with an empty action."""
 
-        def begin(world: EnvironmentWorld, root: State, view: View) -> TreeSearch:
-            return TreeSearch(world, str(view.seed), view.seed, self.settings, root=root)
-
         def chosen(search: TreeSearch, root: State) -> tuple[list[Candidate], list[float], int]:
             children = search.tree.root.children
             candidates = [Candidate(node.text, node.action, count=node.count) for node in children]
             best = children.index(search.tree.recommended(self.by)) if children else 0
             return candidates, [node.value for node in children], best
 
-        return _decided(self.forest, views, begin, chosen, "tree")
+        return _decided(self.forest, views, partial(_tree_search, self.settings), chosen, "tree")
+
+
+@dataclass
+class EpisodePlanDecider:
+    """Follows the best trajectory that a tree search from the present state has met, as LATS does with a task.
+
+    The environment must be deterministic. Where the search has met no reward it takes one recommended action and
+    searches again from the state behind it.
+    """
+
+    forest: Forest
+    settings: SearchSettings
+    by: Recommendation = "visits"
+    _planned: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
+
+    def decide(self, views: Sequence[View]) -> list[Decision]:
+        """One decision per view, from its plan where it has one."""
+        unplanned = [view for view in views if _key(view.messages) not in self._planned]
+        searched = iter(self._searched(unplanned))
+        decisions: list[Decision] = []
+        for view in views:
+            if (step := self._planned.pop(_key(view.messages), None)) is not None:
+                decisions.append(_certain([Candidate(step[0], step[0])], [step[1]], 0, TREE_SEARCH))
+            else:
+                decisions.append(next(searched))
+        return decisions
+
+    def _searched(self, views: Sequence[View]) -> list[Decision]:
+        def chosen(search: TreeSearch, root: State) -> tuple[list[Candidate], list[float], int]:
+            children = search.tree.root.children
+            candidates = [Candidate(node.text, node.action, count=node.count) for node in children]
+            path = best_trajectory(search.tree)
+            # The last time a state is met: a loop on the way is left out.
+            self._planned.update(
+                {_key(a.state.messages): (str(b.action), b.value) for a, b in pairwise(path)}
+            )
+            self._planned.pop(_key(root.messages), None)
+            first = path[1] if len(path) > 1 else search.tree.recommended(self.by) if children else None
+            places = [
+                n for n, child in enumerate(children) if first is not None and child.action == first.action
+            ]
+            return candidates, [node.value for node in children], places[0] if places else 0
+
+        return _decided(self.forest, views, partial(_tree_search, self.settings), chosen, TREE_SEARCH)
+
+
+def best_trajectory(tree: Tree) -> list[Node]:
+    """From the root to the node of the largest positive reward, those of simulations included; empty without one."""
+    ends = [node for node in (*tree.root.preorder(), *tree.rollouts) if node.terminal and node.reward > 0]
+    return max(ends, key=lambda node: (node.reward, -node.depth)).path() if ends else []
+
+
+def _tree_search(settings: SearchSettings, world: EnvironmentWorld, root: State, view: View) -> TreeSearch:
+    return TreeSearch(world, str(view.seed), view.seed, settings, root=root)
+
+
+def _key(messages: Messages) -> str:
+    return json.dumps(messages, sort_keys=True)
+
+
+def _certain(candidates: list[Candidate], q: list[float], index: int, name: str) -> Decision:
+    certain = np.eye(1, len(candidates), index)[0]
+    return Decision(tuple(candidates), np.array(q), certain, index, selector=name)
 
 
 def _decided(
@@ -87,6 +177,5 @@ def _decided(
         candidates, q, index = chosen(search, root)
         if not candidates:
             candidates, q = [Candidate("", None, "no candidate of the search is valid")], [-np.inf]
-        certain = np.eye(1, len(candidates), index)[0]
-        decisions.append(Decision(tuple(candidates), np.array(q), certain, index, selector=name))
+        decisions.append(_certain(candidates, q, index, name))
     return decisions

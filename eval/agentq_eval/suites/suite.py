@@ -8,9 +8,8 @@ from typing import Any, Literal
 from agentq.backbones.config import Dtype, Quantization
 from agentq.config import to_dict
 from agentq.errors import ConfigError, EvaluationError
+from agentq_eval.episodes import ORACLE, WITH_SIMULATOR
 from agentq_eval.reports.settings import SECTIONS, check_sections
-
-ORACLE = "oracle"  # as a selector: the best candidate by the environment's exact lookahead
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class ArmSpec:
     """One way to choose. With several N the arm is played once for each."""
 
     name: str
-    selector: str = "first"  # a name of agentq.selectors, or oracle
+    selector: str = "first"  # a name of agentq.selectors, or oracle, or tree_search
     options: dict[str, Any] = field(default_factory=dict[str, Any])  # of the selector
     n: tuple[int, ...] = (8,)  # candidates per decision
     critic: bool = False  # whether the suite's critic values the candidates
@@ -181,7 +180,7 @@ def _check_arm(suite: Suite, arm: ArmSpec) -> None:
         raise ConfigError(
             f"{where} needs a critic, and the suite has none. Name one in the suite, or with --critic."
         )
-    if arm.agent or arm.selector == ORACLE:
+    if arm.agent or arm.selector in WITH_SIMULATOR:
         return
     from agentq.selectors.registry import load_selector
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from agentq.errors import EvaluationError
 from agentq.types import Step, Trajectory
-from agentq_eval.episodes import EpisodeResult
+from agentq_eval.episodes import WITH_SIMULATOR, EpisodeResult
 from agentq_eval.runs.manifest import Manifest
 from agentq_eval.runs.reader import RunReader
 from agentq_eval.value_metrics.states import Floats, Indices
@@ -47,7 +47,11 @@ def run_values(reader: RunReader, gamma: float = 1.0) -> dict[ArmKey, ValueSampl
 
 def arms_with_values(plan: Manifest) -> list[ArmKey]:
     """Arms whose logged q are a critic's: elsewhere they are placeholders, or exact values (the oracle)."""
-    return [(arm.name, arm.n) for arm in plan.arms if arm.critic is not None and arm.selector != "oracle"]
+    return [
+        (arm.name, arm.n)
+        for arm in plan.arms
+        if arm.critic is not None and arm.selector not in WITH_SIMULATOR
+    ]
 
 
 def collect_values(

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import numpy as np
+import pytest
 
 from agentq.critics.base import Scores
+from agentq.errors import ConfigError
 from agentq.search.beam import BeamSettings
 from agentq.search.forest import Forest
 from agentq.search.settings import SearchSettings
 from agentq.search.tree import Recommendation
 from agentq.types import Candidate
 from agentq_eval.rollouts import Episode, run_episodes
-from agentq_eval.running.planning import BeamDecider, TreeDecider
+from agentq_eval.running.planning import BeamDecider, EpisodePlanDecider, TreeDecider, search_decider
 
 
 class Detour:
@@ -86,6 +88,33 @@ def test_a_tree_takes_it_too() -> None:
         trajectories = played(TreeDecider(Forest(Both()), settings, by))
         assert [t.score for t in trajectories] == [1.0] * 3
         assert all(len(t.steps) == 2 for t in trajectories)
+
+
+def test_a_plan_for_the_episode_is_followed_without_another_search() -> None:
+    both = Both()
+    decider = EpisodePlanDecider(Forest(both), SearchSettings(iterations=20, early_stop=False))
+    trajectories = played(decider)
+    assert [t.score for t in trajectories] == [1.0] * 3
+    for trajectory in trajectories:
+        first, second = (step.decision for step in trajectory.steps)
+        assert (first.selector, first.action, len(first.candidates)) == ("tree_search", "b", 2)
+        assert (second.action, len(second.candidates)) == ("a", 1)
+    assert not decider._planned
+
+
+def test_an_arm_says_how_it_searches() -> None:
+    both = Both()
+    episode = search_decider(both, None, 2, {"iterations": 20, "early_stop": False})
+    step = search_decider(both, both, 2, {"plan": "step", "by": "value", "values": "critic", "guide": "puct"})
+    assert isinstance(episode, EpisodePlanDecider)
+    assert isinstance(step, TreeDecider)
+    assert (episode.settings.width, step.settings.guide, step.by) == (2, "puct", "value")
+    assert [t.score for t in played(episode)] == [1.0] * 3
+    for options, message in (({"plan": "day"}, "plan"), ({"by": "luck"}, "by"), ({"depth": 3}, "depth")):
+        with pytest.raises(ConfigError, match=message):
+            search_decider(both, both, 2, options)
+    with pytest.raises(ConfigError, match="critic: true"):
+        search_decider(both, None, 2, {"values": "critic"})
 
 
 def test_visits_are_recommended_where_there_are_enough() -> None:
