@@ -14,14 +14,13 @@ from agentq.agent import Agent
 from agentq.errors import ConfigError
 from agentq.selectors.best_of_n import BestOfN
 from agentq.selectors.registry import load_selector
+from agentq_eval.episodes import ORACLE, TREE_SEARCH
 from agentq_eval.running.deciders import AgentDecider, Decider, OracleDecider
 from agentq_eval.running.jobs import Facts
 from agentq_eval.running.planning import search_decider
 from agentq_eval.running.worker import Workbench
 from agentq_eval.suites.panels import load_panel
 from agentq_eval.suites.suite import (
-    ORACLE,
-    TREE_SEARCH,
     ArmSpec,
     CriticSpec,
     EnvironmentSpec,
