@@ -89,8 +89,7 @@ class TreeDecider:
         def chosen(search: TreeSearch, root: State) -> tuple[list[Candidate], list[float], int]:
             children = search.tree.root.children
             candidates = [Candidate(node.text, node.action, count=node.count) for node in children]
-            best = children.index(search.tree.recommended(self.by)) if children else 0
-            return candidates, [node.value for node in children], best
+            return candidates, [node.value for node in children], _recommended(search.tree, self.by)
 
         return _decided(self.forest, views, partial(_tree_search, self.settings), chosen, "tree")
 
@@ -106,37 +105,50 @@ class EpisodePlanDecider:
     forest: Forest
     settings: SearchSettings
     by: Recommendation = "visits"
-    _planned: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
+    _plans: dict[int, dict[str, tuple[str, float]]] = field(
+        default_factory=dict[int, dict[str, tuple[str, float]]]
+    )  # of each environment: state -> action and its value
 
     def decide(self, views: Sequence[View]) -> list[Decision]:
         """One decision per view, from its plan where it has one."""
-        unplanned = [view for view in views if _key(view.messages) not in self._planned]
-        searched = iter(self._searched(unplanned))
-        decisions: list[Decision] = []
-        for view in views:
-            if (step := self._planned.pop(_key(view.messages), None)) is not None:
-                decisions.append(_certain([Candidate(step[0], step[0])], [step[1]], 0, TREE_SEARCH))
-            else:
-                decisions.append(next(searched))
-        return decisions
+        steps = [self._plans.get(id(view.env), {}).pop(_key(view.messages), None) for view in views]
+        searched = iter(
+            self._searched([view for view, step in zip(views, steps, strict=True) if step is None])
+        )
+        return [
+            next(searched)
+            if step is None
+            else _certain([Candidate(step[0], step[0])], [step[1]], 0, TREE_SEARCH)
+            for step in steps
+        ]
 
     def _searched(self, views: Sequence[View]) -> list[Decision]:
+        environments = iter(views)
+
         def chosen(search: TreeSearch, root: State) -> tuple[list[Candidate], list[float], int]:
             children = search.tree.root.children
             candidates = [Candidate(node.text, node.action, count=node.count) for node in children]
             path = best_trajectory(search.tree)
-            # The last time a state is met: a loop on the way is left out.
-            self._planned.update(
-                {_key(a.state.messages): (str(b.action), b.value) for a, b in pairwise(path)}
-            )
-            self._planned.pop(_key(root.messages), None)
-            first = path[1] if len(path) > 1 else search.tree.recommended(self.by) if children else None
-            places = [
-                n for n, child in enumerate(children) if first is not None and child.action == first.action
-            ]
-            return candidates, [node.value for node in children], places[0] if places else 0
+            # The last time that a state is met counts: a loop on the way is left out.
+            plan = {_key(a.state.messages): (str(b.action), b.value) for a, b in pairwise(path)}
+            first, _ = plan.pop(_key(root.messages), (None, 0.0))
+            self._plans[id(next(environments).env)] = plan
+            if first is None:
+                return candidates, [node.value for node in children], _recommended(search.tree, self.by)
+            if first not in [node.action for node in children]:  # met by a simulation that came by here again
+                return (
+                    [*candidates, Candidate(first, first)],
+                    [*(n.value for n in children), 0.0],
+                    len(candidates),
+                )
+            index = [node.action for node in children].index(first)
+            return candidates, [node.value for node in children], index
 
         return _decided(self.forest, views, partial(_tree_search, self.settings), chosen, TREE_SEARCH)
+
+
+def _recommended(tree: Tree, by: Recommendation) -> int:
+    return tree.root.children.index(tree.recommended(by)) if tree.root.children else 0
 
 
 def best_trajectory(tree: Tree) -> list[Node]:

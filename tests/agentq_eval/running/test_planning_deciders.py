@@ -99,7 +99,7 @@ def test_a_plan_for_the_episode_is_followed_without_another_search() -> None:
         first, second = (step.decision for step in trajectory.steps)
         assert (first.selector, first.action, len(first.candidates)) == ("tree_search", "b", 2)
         assert (second.action, len(second.candidates)) == ("a", 1)
-    assert not decider._planned
+    assert not any(decider._plans.values())
 
 
 def test_an_arm_says_how_it_searches() -> None:
