@@ -18,8 +18,12 @@ from agentq_eval.rollouts import Episode, run_episodes
 from agentq_eval.running.deciders import Decider
 
 #: none: logged returns alone; policy: the collecting policy plays on; expert: the environment's
-#: ``expert_action()`` does; lookahead: exact values of the environment's ``lookahead(actions, gamma)``.
-LabelKind = Literal["none", "policy", "expert", "lookahead"]
+#: ``expert_action()`` does; player: its ``player_action()``, of somebody who sees no more than the agent; lookahead:
+#: exact values of the environment's ``lookahead(actions, gamma)``. Where things are hidden, expert and lookahead know
+#: where they are and so give looking for them no worth.
+LabelKind = Literal["none", "policy", "expert", "player", "lookahead"]
+_PLAYING_ON = {"expert": "expert_action", "player": "player_action"}
+_LONGEST = 200  # steps of a continuation, where the environment has no limit
 _WINDOW = 16  # episodes whose candidates are labelled together by a policy; a kill loses at most these
 
 
@@ -95,7 +99,7 @@ def _id(episode: Episode) -> str:
 
 def _check_offers(env: Any, kind: LabelKind) -> None:
     needed = ["snapshot", "restore"]
-    needed += {"expert": ["expert_action"], "lookahead": ["lookahead"]}.get(kind, [])
+    needed += [kind] if kind == "lookahead" else [_PLAYING_ON[kind]] if kind in _PLAYING_ON else []
     lacking = [name for name in needed if not callable(getattr(env, name, None))]
     if lacking:
         raise ConfigError(
@@ -112,8 +116,9 @@ def _kept(env: Any, decision: Decision, labels: LabelSettings) -> _State:
     if labels.kind == "lookahead":
         found = env.lookahead(valid, labels.gamma)
     else:
-        settings = ContinuationSettings(1, labels.gamma)
-        found = continuation_returns(env, valid, lambda e, seed: e.expert_action(), 0, settings)
+        settings = ContinuationSettings(1, labels.gamma, _LONGEST)
+        name = _PLAYING_ON[labels.kind]
+        found = continuation_returns(env, valid, lambda e, seed: getattr(e, name)(), 0, settings)
     values = np.full(len(actions), np.nan)
     values[[i for i, action in enumerate(actions) if action is not None]] = found
     return _State(None, actions, values)

@@ -22,6 +22,7 @@ from agentq_envs.alfworld.notes import Notes, first_notes
 from agentq_envs.alfworld.panels import Panel, load_panel
 from agentq_envs.alfworld.planner import Planner
 from agentq_envs.alfworld.players import EnginePlayer, EngineProcess, NativePlayer, Player
+from agentq_envs.alfworld.searcher import CAREFUL, Searcher
 from agentq_envs.alfworld.simulator import Simulator, Turn
 from agentq_envs.prompts import Prompt, resolve_prompt
 from agentq_envs.text_actions import AnyText, checked_text
@@ -296,6 +297,11 @@ class AlfworldEnv(gymnasium.Env[str, str]):
     def expert_action(self) -> str:
         """The first command of a shortest plan (privileged); "look" where there is none."""
         return next(iter(self.expert_plan() or ()), "look")
+
+    def player_action(self) -> str:
+        """What a careful player does who sees what an agent sees: looks where the thing usually is."""
+        player = Searcher(CAREFUL, random.Random(f"{self._task} {self.steps}"), len(self.file.task_id))
+        return player.act(self.notes, self.admissible, self.actions[-3:])
 
     def render(self) -> str:  # type: ignore[override]
         """The last observation."""
