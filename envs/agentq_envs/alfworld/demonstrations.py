@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from agentq_envs.alfworld.env import AlfworldEnv
 from agentq_envs.alfworld.prompt import react_transcript
 from agentq_envs.alfworld.searcher import CAREFUL, POPULATION, Habits, Searcher, draw_habits
+from agentq_envs.continuations import ContinuationSettings, continuation_returns
 from agentq_envs.demonstrations import (
     Alternative,
     Demonstration,
@@ -16,6 +18,7 @@ from agentq_envs.demonstrations import (
     DemonstrationStep,
 )
 
+_LONGEST = 200  # steps of a continuation, where the environment has no limit
 _DONE = 3  # commands that a player remembers, as many as the compact prompt shows
 
 
@@ -77,6 +80,10 @@ def react_examples(env: AlfworldEnv, tasks: Sequence[str], task_type: str, count
     return found
 
 
+def _careful(env: Any, seed: int) -> str:
+    return env.player_action()
+
+
 def _drawn(player: Searcher, env: AlfworldEnv) -> str:
     return player.act(env.notes, env.admissible, env.actions[-_DONE:])
 
@@ -88,7 +95,7 @@ def _tried(
     settings: DemonstrationSettings,
     population: Sequence[tuple[Habits, float]],
 ) -> tuple[Alternative, ...]:
-    """The action taken and those of other players and of chance, each with what follows and its exact value."""
+    """The action taken and those of other players, each with what follows and its value for a careful player."""
     if not settings.alternatives:
         return ()
     found = dict.fromkeys([taken])
@@ -97,12 +104,15 @@ def _tried(
             break
         other = Searcher(draw_habits(player.rng, population), player.rng, player.rng.getrandbits(30))
         found.setdefault(_drawn(other, env))
-    start, values = env.snapshot(), env.lookahead(list(found), settings.gamma)
+    # Exact values know where things are hidden: by them looking for a thing is worth nothing.
+    playing = ContinuationSettings(1, settings.gamma, _LONGEST)
+    values = continuation_returns(env, list(found), _careful, 0, playing)
+    start = env.snapshot()
     tried: list[Alternative] = []
     for action, value in zip(found, values, strict=True):
         _, _, terminated, _, info = env.step(action)
         text = str(info["messages"][-1]["content"])
         page = "the end" if terminated else action.partition(" ")[0]
-        tried.append(Alternative(action, value, page, text, info["legal"]))
+        tried.append(Alternative(action, float(value), page, text, info["legal"]))
         env.restore(start)
     return tuple(tried)

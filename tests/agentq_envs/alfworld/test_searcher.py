@@ -10,6 +10,7 @@ from agentq_envs.alfworld.env import AlfworldEnv
 from agentq_envs.alfworld.notes import Notes
 from agentq_envs.alfworld.panels import load_panel
 from agentq_envs.alfworld.searcher import CAREFUL, HASTY, IDLE, NOVICE, Habits, Searcher, read_wish
+from agentq_envs.continuations import ContinuationSettings, continuation_returns
 from agentq_envs.demonstrations import DemonstrationSettings
 
 TASKS = load_panel("embedded-train").tasks[:60]
@@ -53,13 +54,15 @@ def test_a_demonstration_is_a_function_of_task_and_seed(env: AlfworldEnv) -> Non
         assert all(0 <= tried.value <= 1 for tried in step.alternatives)
 
 
-def test_valued_actions_are_the_environments(env: AlfworldEnv) -> None:
+def test_actions_are_valued_by_a_careful_player(env: AlfworldEnv) -> None:
     episode = play(env, TASKS[3], 1, DemonstrationSettings(alternatives=3))
     env.reset(seed=1, options={"task": TASKS[3]})
     for step in episode.steps:
         assert list(step.messages) == list(env.prompt(env))
-        values = env.lookahead([tried.action for tried in step.alternatives], gamma=0.9)
-        assert values == [tried.value for tried in step.alternatives]
+        actions = [tried.action for tried in step.alternatives]
+        played = ContinuationSettings(1, 0.9, 200)
+        values = continuation_returns(env, actions, lambda e, _: e.player_action(), 0, played)
+        assert values.tolist() == [tried.value for tried in step.alternatives]
         start = env.snapshot()
         for tried in step.alternatives:
             _, _, _, _, info = env.step(tried.action)
