@@ -58,7 +58,7 @@ def check_log_probs(data: CriticData) -> None:
     assert data.group_rows is not None
     assert data.next_groups is not None
     assert data.group_log_probs is not None
-    missing = (np.isnan(data.group_log_probs) & (data.group_rows >= 0)).any(axis=1)
+    missing = np.any(np.isnan(data.group_log_probs) & (data.group_rows >= 0), axis=1)
     used = np.unique(data.next_groups[data.next_groups >= 0])
     bad = used[missing[used]]
     if len(bad):
