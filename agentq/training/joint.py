@@ -95,11 +95,7 @@ def fit_joint(
         objective or ObjectiveSettings(),
     )
     training, joint = training or TrainingSettings(), joint or JointSettings()
-    if objective.name in ("rover", "dqc"):
-        raise ConfigError(
-            f"objective {objective.name!r} reads frozen features of several steps at once. Use fit_heads (no "
-            "adapters), or td."
-        )
+    _check_objective(objective)
     head = objective.with_state_heads(head)
     if joint.full:
         backbone.model.requires_grad_(True)
@@ -139,6 +135,14 @@ def fit_joint(
     record = {"objective": asdict(objective), "joint": asdict(joint), "data_hash": examples_digest(examples)}
     critic = QCritic(backbone, loss.heads, replace(config, training={**config.training, **record}))
     return JointFit(critic, result, metrics)
+
+
+def _check_objective(objective: ObjectiveSettings) -> None:
+    if objective.name in ("rover", "dqc"):
+        raise ConfigError(
+            f"objective {objective.name!r} reads frozen features of several steps at once. Use fit_heads (no "
+            "adapters), or td."
+        )
 
 
 def by_task(

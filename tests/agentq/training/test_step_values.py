@@ -225,10 +225,10 @@ def test_rover_equals_one_row_after_another(backup: Any, bootstrap: Any, output:
 
 
 def optimistic(raw: Tensor, goal: float, kappa: float, how: str) -> float:
-    weight = kappa if goal >= float(raw.sigmoid()) else 1 - kappa
+    weight = kappa if goal >= float(raw.detach().sigmoid()) else 1 - kappa
     if how == "quantile":
-        return weight * abs(float(raw) - float(torch.tensor(goal).clamp(1e-5, 1 - 1e-5).logit()))
-    return weight * float(binary_cross_entropy_with_logits(raw, torch.tensor(goal)))
+        return weight * abs(float(raw.detach()) - float(torch.tensor(goal).clamp(1e-5, 1 - 1e-5).logit()))
+    return weight * float(binary_cross_entropy_with_logits(raw.detach(), torch.tensor(goal)))
 
 
 @pytest.mark.parametrize("target", ["chunk", "n_step", "one_step"])
