@@ -44,6 +44,18 @@ def proposal_features(
     found = np.zeros((len(actions), proposal_width(kind)), dtype=np.float32)
     if not found.size:
         return found
+    known = action_log_probs(candidates)
+    for row, action in enumerate(actions):
+        if action in known:
+            found[row] = max(known[action], _FLOOR), 1.0
+    return found
+
+
+def action_log_probs(candidates: Sequence[Candidate]) -> dict[str, float]:
+    """Log-probability in nats of each action, where a candidate of it has one; of several texts the likeliest.
+
+    Raises ``CandidateError`` for one that is NaN.
+    """
     likeliest: dict[str, float] = {}
     for index, candidate in enumerate(candidates):
         value = candidate.logprob
@@ -55,11 +67,8 @@ def proposal_features(
                 "0 or less, or no token_logprobs at all. Look for NaN in the policy's logits."
             )
         name = candidate.text if candidate.action is None else candidate.action
-        likeliest[name] = max(value, likeliest.get(name, _FLOOR))
-    for row, action in enumerate(actions):
-        if action in likeliest:
-            found[row] = likeliest[action], 1.0
-    return found
+        likeliest[name] = max(value, likeliest.get(name, value))
+    return likeliest
 
 
 def training_proposals(

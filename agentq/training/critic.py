@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from agentq.critics.heads import HeadSettings, QHeads
 from agentq.errors import ConfigError, TrainingError
 from agentq.training.critic_data import CriticData, HeadBatch, Split
 from agentq.training.critic_metrics import explained_variance, gap_closed, rank_correlation
+from agentq.training.following import backed_up, check_log_probs, closed_windows, needed_arrays
 from agentq.training.head_batches import HeadSource
 from agentq.training.head_loss import HeadLoss, ObjectiveSettings
 from agentq.training.loop import TrainingResult, train
@@ -56,8 +57,7 @@ def fit_heads(
     """
     head, objective = head or HeadSettings(), objective or ObjectiveSettings()
     training = training or TrainingSettings()
-    if objective.bootstraps and not head.state_heads:
-        head = replace(head, state_heads=head.heads)
+    head = objective.with_state_heads(head)
     check_objective(data, head, objective)
     fitting, held = data.split(validation_share, training.seed)
     if not len(fitting.transitions):
@@ -67,7 +67,9 @@ def fit_heads(
     fitting = Split(usable_transitions(data, fitting.transitions, objective), fitting.groups)
     heads = new_heads(data, head, fitting, training.seed)
     groups = objective.groups_per_batch if objective.uses_groups else 0
-    source = HeadSource(data, fitting, training.batch_size, groups, heads.v is not None, training.seed)
+    source = HeadSource(
+        data, fitting, training.batch_size, groups, heads.v is not None, training.seed, objective=objective
+    )
     # Settings that the loop does not know must match too when a run resumes.
     source.identity += f" {asdict(head)} {asdict(objective)} share={validation_share}"
     validator = HeadValidator(data, held)
@@ -121,21 +123,32 @@ def feature_moments(
 
 def usable_transitions(data: CriticData, steps: IndexArray, objective: ObjectiveSettings) -> IndexArray:
     """``steps`` without those that TD cannot use: cut by the step limit, their next state unknown."""
-    if not objective.bootstraps:
+    if objective.name == "rover":
+        known = backed_up(data, steps, objective.backup)
+    elif objective.name == "dqc":
+        known = closed_windows(data, steps, objective.chunk.h)
+    elif objective.bootstraps:
+        assert data.terminated is not None
+        assert data.next_state_rows is not None
+        known = data.terminated[steps] | (data.next_state_rows[steps] >= 0)
+    else:
         return steps
-    assert data.terminated is not None
-    assert data.next_state_rows is not None
-    known = data.terminated[steps] | (data.next_state_rows[steps] >= 0)
     if not known.any():
-        raise TrainingError("no transition has both a next state and a reward; td and iql need them. Use mc.")
+        raise TrainingError(
+            f"no transition has both a next state and a reward; {objective.name} needs them. Use mc."
+        )
     return steps[known]
 
 
 def check_objective(data: CriticData, head: HeadSettings, objective: ObjectiveSettings) -> None:
     """Raise ``TrainingError`` when ``data`` lacks what the objective needs, ``ConfigError`` on conflicts."""
+    objective.check_heads(objective.with_state_heads(head))
     needed: list[str] = []
     if objective.bootstraps:
         needed += ["rewards", "terminated", "state_features", "state_rows", "next_state_rows"]
+        needed += ["next_steps"] if objective.name == "dqc" else []
+    elif objective.name == "rover":
+        needed += ["rewards", "terminated", *needed_arrays(objective.backup)]
     elif head.state_heads and objective.weight:
         needed += ["state_features", "state_rows"]
     if objective.uses_groups:
@@ -151,8 +164,10 @@ def check_objective(data: CriticData, head: HeadSettings, objective: ObjectiveSe
         )
     if not objective.weight and not objective.uses_groups:
         raise ConfigError("every weight of the objective is 0, so there is nothing to learn.")
+    if objective.name == "rover" and objective.backup == "expected":
+        check_log_probs(data)
     if head.output == "logit":
-        for name in ("returns", "group_labels"):
+        for name in ("returns", "group_labels", *(("rewards",) if objective.name == "dqc" else ())):
             values = getattr(data, name)
             binary = name == "returns" and (objective.binary or not objective.weight)
             if values is None or binary or not np.size(values):

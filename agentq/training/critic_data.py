@@ -43,27 +43,33 @@ class CriticData:
     group_labels: NumberArray | None = None  # (M, N)
     group_logged: IndexArray | None = None  # (M,) column of the logged action, -1: none
     group_tasks: Sequence[str] | None = None  # (M,)
+    next_steps: IndexArray | None = None  # (T,) transition that followed in the episode, -1: none
+    next_groups: IndexArray | None = None  # (T,) group of the next state's candidates, -1: none
+    group_log_probs: NumberArray | None = None  # (M, N) of the policy, nats; NaN: unknown
 
     def __post_init__(self) -> None:
         count = len(self.q_rows)
-        for name in ("returns", "rewards", "terminated", "state_rows", "next_state_rows", "tasks"):
+        per_step = ("returns", "rewards", "terminated", "state_rows", "next_state_rows", "tasks")
+        for name in (*per_step, "next_steps", "next_groups"):
             value = getattr(self, name)
             if value is not None and len(value) != count:
                 raise TrainingError(f"{name} has {len(value)} entries for {count} transitions (q_rows).")
-        for name in ("group_labels", "group_logged", "group_tasks"):
+        for name in ("group_labels", "group_logged", "group_tasks", "group_log_probs"):
             value = getattr(self, name)
             if value is not None and len(value) != self.groups:
                 raise TrainingError(f"{name} has {len(value)} entries for {self.groups} groups (group_rows).")
-        if self.group_labels is not None and self.group_rows is not None:
-            shapes = self.group_labels.shape, self.group_rows.shape
-            if shapes[0] != shapes[1]:
+        for name in ("group_labels", "group_log_probs"):
+            value = getattr(self, name)
+            if value is not None and self.group_rows is not None and value.shape != self.group_rows.shape:
                 raise TrainingError(
-                    f"group_labels is {shapes[0]}, group_rows {shapes[1]}; expected the same (M, N)."
+                    f"{name} is {value.shape}, group_rows {self.group_rows.shape}; expected the same (M, N)."
                 )
-        self._check_rows("q_rows", self.q_rows, self.q_features, 0)
-        self._check_rows("group_rows", self.group_rows, self.q_features, -1)
-        self._check_rows("state_rows", self.state_rows, self.state_features, 0)
-        self._check_rows("next_state_rows", self.next_state_rows, self.state_features, -1)
+        _check_rows("q_rows", self.q_rows, self.q_features, 0)
+        _check_rows("group_rows", self.group_rows, self.q_features, -1)
+        _check_rows("state_rows", self.state_rows, self.state_features, 0)
+        _check_rows("next_state_rows", self.next_state_rows, self.state_features, -1)
+        _check_numbers("next_steps", self.next_steps, count, "transitions", -1)
+        _check_numbers("next_groups", self.next_groups, self.groups, "groups", -1)
         for name in ("returns", "rewards"):
             value = getattr(self, name)
             if value is not None and not np.isfinite(value).all():
@@ -136,18 +142,6 @@ class CriticData:
                 )
         return parts[0], parts[1]
 
-    def _check_rows(self, name: str, rows: IndexArray | None, features: Rows | None, least: int) -> None:
-        if rows is None or np.size(rows) == 0:
-            return
-        if features is None:
-            raise TrainingError(f"{name} is given without the features it counts in.")
-        low, high = int(np.min(rows)), int(np.max(rows))
-        if low < least or high >= features.shape[0]:
-            raise TrainingError(
-                f"{name} reaches from {low} to {high}, but there are {features.shape[0]} feature rows "
-                f"(smallest allowed: {least})."
-            )
-
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -159,7 +153,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class HeadBatch:
-    """Features and targets of B transitions and G candidate groups, float32."""
+    """Features and targets of B transitions and G candidate groups, float32.
+
+    With windows of steps (dqc) ``rewards`` is their discounted sum, and ``terminated`` and ``next_states`` are
+    those of the window's last step.
+    """
 
     q: Tensor  # (B, D)
     returns: Tensor  # (B,)
@@ -171,6 +169,11 @@ class HeadBatch:
     present: Tensor | None = None  # (G, N) bool
     labels: Tensor | None = None  # (G, N) NaN: not labelled
     logged: Tensor | None = None  # (G,) column of the logged action, -1: none
+    next_q: Tensor | None = None  # (B, N, D) candidates of the next state (rover); the executed one (sarsa)
+    next_present: Tensor | None = None  # (B, N) bool
+    next_log_probs: Tensor | None = None  # (B, N) of the policy, nats (rover, backup "expected")
+    chunks: Tensor | None = None  # (B, h, D) logged steps of the window, its last one repeated (dqc)
+    horizons: Tensor | None = None  # (B,) int64, steps of the window
 
     def to(self, device: torch.device) -> HeadBatch:
         """The same batch on another device."""
@@ -179,6 +182,22 @@ class HeadBatch:
             value: Tensor | None = getattr(self, name)
             moved[name] = None if value is None else value.to(device, non_blocking=True)
         return HeadBatch(**moved)
+
+
+def _check_rows(name: str, rows: IndexArray | None, features: Rows | None, least: int) -> None:
+    if rows is not None and np.size(rows) and features is None:
+        raise TrainingError(f"{name} is given without the features it counts in.")
+    _check_numbers(name, rows, 0 if features is None else features.shape[0], "feature rows", least)
+
+
+def _check_numbers(name: str, numbers: IndexArray | None, size: int, what: str, least: int) -> None:
+    if numbers is None or np.size(numbers) == 0:
+        return
+    low, high = int(np.min(numbers)), int(np.max(numbers))
+    if low < least or high >= size:
+        raise TrainingError(
+            f"{name} reaches from {low} to {high}, but there are {size} {what} (smallest allowed: {least})."
+        )
 
 
 def check_finite(features: NDArray[Any], rows: IndexArray, what: str) -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agentq.training.critic_data import CriticData, HeadBatch, Split, check_finite
+from agentq.training.following import chunk_windows, final_steps, next_groups, next_rows
+from agentq.training.head_loss import ObjectiveSettings
 from agentq.training.rows import Rows, as_rows
 from agentq.training.sources import BlockShuffle, IndexArray
 
@@ -71,17 +73,31 @@ class PoolReader:
 
 
 class HeadSource:
-    """Micro-batches of ``batch_size`` transitions and ``groups`` candidate groups (a ``BatchSource``)."""
+    """Micro-batches of ``batch_size`` transitions and ``groups`` candidate groups (a ``BatchSource``).
+
+    ``objective`` says what each transition brings along: candidates of the next state (rover), a window of
+    steps (dqc), else nothing. Both are read with the pool, by row numbers.
+    """
 
     def __init__(
-        self, data: CriticData, part: Split, batch_size: int, groups: int, states: bool, seed: int
+        self,
+        data: CriticData,
+        part: Split,
+        batch_size: int,
+        groups: int,
+        states: bool,
+        seed: int,
+        *,
+        objective: ObjectiveSettings | None = None,
     ) -> None:
         self.data, self.part, self.batch_size, self.states = data, part, batch_size, states
+        self.objective = objective or ObjectiveSettings()
         self.groups = min(groups, len(part.groups)) if len(part.groups) else 0
         self._q = as_rows(data.q_features)
         self._s = None if data.state_features is None else as_rows(data.state_features)
         self.identity = f"{data.digest} batch={batch_size} groups={self.groups} seed={seed} pool={POOL_BYTES}"
-        width = _row_bytes(self._q) + (2 * _row_bytes(self._s) if states and self._s is not None else 0)
+        width = _row_bytes(self._q) * (1 + self._rows_along())
+        width += 2 * _row_bytes(self._s) if states and self._s is not None else 0
         self._steps = PoolReader(_order(len(part.transitions), width, seed), self._load_steps)
         self._groups: PoolReader | None = None
         if self.groups:
@@ -106,22 +122,67 @@ class HeadSource:
         shown = ", ".join(map(str, rows[:8].tolist()))
         return f"transitions {shown}{', ...' if len(rows) > 8 else ''}"
 
+    def _rows_along(self) -> int:
+        """Rows of action features that a transition brings along."""
+        if self.objective.name == "dqc":
+            return self.objective.chunk.h if self.objective.chunk.target == "chunk" else 0
+        if self.objective.name != "rover":
+            return 0
+        return next_rows(self.data, self.part.transitions[:1], self.objective.backup).shape[1]
+
     def _load_steps(self, chosen: IndexArray) -> Arrays:
-        data, steps = self.data, self.part.transitions[chosen]
+        steps = self.part.transitions[chosen]
+        arrays = self._own(steps)
+        if self.objective.name == "rover":
+            arrays.update(self._next_candidates(steps))
+        if self.objective.name == "dqc":
+            arrays.update(self._windows(steps))
+        return arrays
+
+    def _own(self, steps: IndexArray) -> Arrays:
+        data = self.data
         arrays: Arrays = {
             "q": _gather(self._q, data.q_rows[steps], "features of (state, action)"),
             "returns": data.returns[steps],
         }
         if self.states and self._s is not None and data.state_rows is not None:
             arrays["states"] = _gather(self._s, data.state_rows[steps], "features of states")
-        if self.states and self._s is not None and data.next_state_rows is not None:
-            following = data.next_state_rows[steps]
-            arrays["next_states"] = _gather(self._s, np.maximum(following, 0), "features of states")
-            arrays["next_states"][following < 0] = 0
+        one_step = self.states and self.objective.name != "dqc"
+        if one_step and self._s is not None and data.next_state_rows is not None:
+            arrays["next_states"] = _gathered(self._s, data.next_state_rows[steps], "features of states")
         if data.rewards is not None:
             arrays["rewards"] = data.rewards[steps]
         if data.terminated is not None:
             arrays["terminated"] = data.terminated[steps]
+        return arrays
+
+    def _next_candidates(self, steps: IndexArray) -> Arrays:
+        backup = self.objective.backup
+        rows = next_rows(self.data, steps, backup)  # (B, N)
+        flat = _gathered(self._q, rows.reshape(-1), "features of (state, action)")
+        arrays: Arrays = {"next_q": flat.reshape(*rows.shape, -1), "next_present": rows >= 0}
+        if backup == "expected":
+            assert self.data.group_log_probs is not None
+            arrays["next_log_probs"] = self.data.group_log_probs[next_groups(self.data, steps)]
+        return arrays
+
+    def _windows(self, steps: IndexArray) -> Arrays:
+        """Targets over windows of steps instead of those over one step, and the windows' features."""
+        data, chunk = self.data, self.objective.chunk
+        assert self._s is not None
+        assert data.next_state_rows is not None
+        rows = chunk_windows(data, steps, chunk.h, self.objective.gamma)
+        following = np.where((rows.mask == 0).numpy(), -1, data.next_state_rows[final_steps(rows)])
+        arrays: Arrays = {
+            "rewards": rows.reward.numpy(),
+            "terminated": (rows.mask == 0).numpy(),
+            "horizons": rows.horizon.numpy(),
+            "next_states": _gathered(self._s, following, "features of states"),
+        }
+        if chunk.target == "chunk":
+            numbers = data.q_rows[rows.actions.numpy()]  # (B, h)
+            flat = _gather(self._q, numbers.reshape(-1), "features of (state, action)")
+            arrays["chunks"] = flat.reshape(*numbers.shape, -1)
         return arrays
 
     def _load_groups(self, chosen: IndexArray) -> Arrays:
@@ -144,6 +205,13 @@ def _order(size: int, row_bytes: int, seed: int) -> BlockShuffle:
 
 def _row_bytes(rows: Rows) -> int:
     return int(rows.shape[1]) * np.dtype(rows.dtype).itemsize
+
+
+def _gathered(features: Rows, rows: IndexArray, what: str) -> NDArray[Any]:
+    """As ``_gather``, zeros for rows of -1."""
+    found = _gather(features, np.maximum(rows, 0), what)
+    found[rows < 0] = 0
+    return found
 
 
 def _gather(features: Rows, rows: IndexArray, what: str) -> NDArray[Any]:

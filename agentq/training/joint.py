@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agentq.backbones.backbone import Backbone
 from agentq.critics.heads import HeadSettings, QHeads
 from agentq.critics.q_head import QCritic, QCriticConfig
-from agentq.errors import TrainingError
+from agentq.errors import ConfigError, TrainingError
 from agentq.features.proposal import proposal_width
 from agentq.training.critic_data import HeadBatch, held_out
 from agentq.training.critic_metrics import explained_variance, gap_closed, rank_correlation
@@ -95,8 +95,8 @@ def fit_joint(
         objective or ObjectiveSettings(),
     )
     training, joint = training or TrainingSettings(), joint or JointSettings()
-    if objective.bootstraps and not head.state_heads:
-        head = replace(head, state_heads=head.heads)
+    _check_objective(objective)
+    head = objective.with_state_heads(head)
     if joint.full:
         backbone.model.requires_grad_(True)
     if not any(p.requires_grad for p in backbone.model.parameters()):
@@ -135,6 +135,14 @@ def fit_joint(
     record = {"objective": asdict(objective), "joint": asdict(joint), "data_hash": examples_digest(examples)}
     critic = QCritic(backbone, loss.heads, replace(config, training={**config.training, **record}))
     return JointFit(critic, result, metrics)
+
+
+def _check_objective(objective: ObjectiveSettings) -> None:
+    if objective.name in ("rover", "dqc"):
+        raise ConfigError(
+            f"objective {objective.name!r} reads frozen features of several steps at once. Use fit_heads (no "
+            "adapters), or td."
+        )
 
 
 def by_task(

@@ -13,7 +13,7 @@ from agentq.critics.groundings import Grounding, grounded_text
 from agentq.errors import TrainingError
 from agentq.features.extract import FeatureExtractor, Pair
 from agentq.features.log import Progress, extract_log
-from agentq.features.proposal import Proposal, training_proposals
+from agentq.features.proposal import Proposal, action_log_probs, training_proposals
 from agentq.features.store import FeatureStore, RowNumbers
 from agentq.training.critic_data import CriticData
 from agentq.training.joint import JointExample
@@ -133,6 +133,8 @@ class _Arrays:
         self.rewards: list[float] = []
         self.terminated: list[bool] = []
         self.tasks: list[str] = []
+        self.followed: list[bool] = []
+        self.log_probs: list[NDArray[np.float32]] = []
 
     def add(self, state: LoggedState, rows: RowNumbers) -> None:
         self.rows.append(rows)
@@ -142,16 +144,23 @@ class _Arrays:
         self.rewards.append(state.transition.reward)
         self.terminated.append(state.transition.terminated)
         self.tasks.append(state.transition.task)
+        self.followed.append(state.transition.next_index is not None)
+        known = action_log_probs(state.transition.candidates)
+        self.log_probs.append(np.array([known.get(a, np.nan) for a in state.actions], dtype=np.float32))
 
     def data(self, features: Rows) -> CriticData:
         most = max(map(len, self.rows))
         groups = np.full((len(self.rows), most), -1, dtype=np.int64)
         labels = np.full(groups.shape, np.nan)
+        log_probs = np.full(groups.shape, np.nan, dtype=np.float32)
         for number, (rows, values) in enumerate(zip(self.rows, self.labels, strict=True)):
             groups[number, : len(rows)] = rows
+            log_probs[number, : len(rows)] = self.log_probs[number]
             if values is not None:
                 labels[number, : len(rows)] = values
         logged = np.array(self.logged)
+        # Step i and group i are of one state, so one array says what followed in both senses.
+        following = np.where(self.followed, np.arange(1, len(groups) + 1), -1)
         return CriticData(
             q_features=features,
             q_rows=groups[np.arange(len(groups)), logged],
@@ -163,6 +172,9 @@ class _Arrays:
             group_labels=None if np.isnan(labels).all() else labels,
             group_logged=logged,
             group_tasks=self.tasks,
+            next_steps=following,
+            next_groups=following,
+            group_log_probs=None if np.isnan(log_probs).all() else log_probs,
         )
 
 

@@ -108,6 +108,29 @@ def test_learns_from_a_log_without_labels_when_told_to(
     assert not (tmp_path / "run" / "collected").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--critic.objective.name=rover", "--critic.objective.backup=expected"),
+        ("--critic.objective.name=dqc", "--critic.head.output=logit"),
+    ],
+)
+def test_learns_values_of_uniform_choice_and_of_chunks(
+    finished: Path, tmp_path: Path, finish: Callable[..., str], options: tuple[str, ...]
+) -> None:
+    more = (
+        f"--output={tmp_path / 'run'}",
+        f"--log={finished / 'collected' / 'round-0'}",
+        "--test.arms=sampled,best_of_n",
+    )
+    finish(RECIPE, "--config=recipes/configs/quick.yaml", *SMALL, *options, *more)
+    assert set(report_of(tmp_path / "run")["arms"]) == {"sampled", "best_of_n"}
+    critic = QCritic.from_pretrained(tmp_path / "run" / "critic")
+    assert critic.config.training["objective"]["name"] in options[0]
+    assert not any("chunk" in name for name in critic.heads.state_dict())
+
+
 def test_trains_adapters_with_the_heads(finished: Path, tmp_path: Path, finish: Callable[..., str]) -> None:
     options = (
         f"--output={tmp_path / 'run'}",

@@ -12,7 +12,7 @@ import torch
 from agentq.backbones import Backbone, BackboneConfig, LoraSettings, load_backbone
 from agentq.critics.heads import HeadSettings, QHeads
 from agentq.critics.q_head import QCritic, QCriticConfig
-from agentq.errors import TrainingError
+from agentq.errors import ConfigError, TrainingError
 from agentq.training.head_loss import HeadLoss, ObjectiveSettings
 from agentq.training.joint import JointExample, JointLoss, JointSettings, by_task, fit_joint
 from agentq.training.settings import TrainingSettings
@@ -127,6 +127,13 @@ def test_bootstrapped_objectives_run_on_current_features(tiny_model_folder: Path
     )
     assert {"q_loss", "v_loss"} <= fit.training.history[-1].keys()
     assert fit.critic.heads.settings.state_heads == 2
+
+
+@pytest.mark.parametrize("name", ["rover", "dqc"])
+def test_objectives_over_several_steps_are_refused(tiny_model_folder: Path, name: Any) -> None:
+    backbone = load(tiny_model_folder)
+    with pytest.raises(ConfigError, match=f"objective '{name}' reads frozen features"):
+        fit_joint(backbone, make_examples(backbone), None, HEAD, ObjectiveSettings(name=name), QUICK)
 
 
 def test_state_features_do_not_depend_on_the_candidates(tiny_model_folder: Path) -> None:

@@ -90,6 +90,9 @@ def test_proposals_stand_behind_the_hidden_states(backbone: Backbone, tmp_path: 
         data = critic_data(log, extractor, store, 0.5, proposal="likelihood")
         assert plain.group_rows is not None
         assert data.group_rows is not None
+        assert data.group_log_probs is not None
+        np.testing.assert_array_equal(data.group_log_probs[4], [-0.5, NAN])
+        assert np.isnan(data.group_log_probs[:4]).all()
         width = int(plain.q_features.shape[1])
         assert tuple(data.q_features.shape) == (9, width + 2)
         present = data.group_rows >= 0
@@ -152,6 +155,9 @@ def test_targets_are_those_of_the_log(tmp_path: Path, log: TrajectoryReader, bac
     np.testing.assert_array_equal(data.rewards, [0.0, 0.25, 1.0, 0.5])
     np.testing.assert_array_equal(data.terminated, [False, False, True, False])
     assert data.tasks == data.group_tasks == ["t0", "t0", "t0", "t1"]
+    np.testing.assert_array_equal(data.next_steps, [1, 2, -1, -1])
+    np.testing.assert_array_equal(data.next_groups, [1, 2, -1, -1])
+    assert data.group_log_probs is None
     assert data.state_rows is None
 
 
