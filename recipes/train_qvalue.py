@@ -6,6 +6,7 @@
     accelerate launch recipes/train_qvalue.py --data.products items_shuffle.json \
         --data.attributes items_ins_v2.json --data.human items_human_ins.json
     accelerate launch recipes/train_qvalue.py --config recipes/configs/alfworld.yaml
+    accelerate launch recipes/train_qvalue.py --critic.objective.name rover --critic.objective.gamma 1
     accelerate launch recipes/train_qvalue.py --log DIR --evaluation none    # the traffic of `agentq serve --log DIR`
 
 The story: the policy plays training tasks and every candidate of every state gets a value (collect, or read

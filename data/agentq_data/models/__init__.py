@@ -51,6 +51,11 @@ def hotpotqa_critic() -> Path:
     return _HERE / "hotpotqa_critic"
 
 
+def hotpotqa_q_critic() -> Path:
+    """The folder of the critic that values actions of HotPotQA, "hotpotqa-q"."""
+    return _HERE / "hotpotqa_q"
+
+
 def sentence_encoder() -> Path:
     """The folder of all-MiniLM-L6-v2 (22 M weights), known to ``load_backbone`` as "minilm".
 
