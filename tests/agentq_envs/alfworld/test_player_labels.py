@@ -51,7 +51,7 @@ def test_it_knows_nothing_that_is_hidden(env: AlfworldEnv) -> None:
     steps: dict[str, int] = {"player": 0, "expert": 0}
     for task in env.panel("embedded-train").tasks[:10]:
         for name in steps:
-            env.reset(seed=0, options={"task": task})
+            _, info = env.reset(seed=0, options={"task": task})
             ended = False
             while not ended:
                 _, _, terminated, truncated, info = env.step(getattr(env, f"{name}_action")())
