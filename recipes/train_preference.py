@@ -272,7 +272,7 @@ def held_out(config: Config) -> Suite:
         critic=CriticSpec("critic"),
         arms=value_arms(ArmSettings((options.n,), names=options.arms)),
         seeds=tuple(range(options.seeds)),
-        max_steps=config.max_steps or played.max_steps,
+        max_steps=played.max_steps if config.max_steps is None else config.max_steps,
         labels="lookahead",
         roles=Roles(main_n=options.n),
     )  # fmt: skip

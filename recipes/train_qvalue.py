@@ -392,7 +392,7 @@ def held_out(config: Config) -> Suite:
         critic=CriticSpec("critic"),
         arms=value_arms(ArmSettings(sizes, options.softmax_temperature, options.arms)),
         seeds=tuple(range(options.seeds)),
-        max_steps=config.max_steps or played.max_steps,
+        max_steps=played.max_steps if config.max_steps is None else config.max_steps,
         gamma=config.critic.gamma,
         labels="lookahead",
         roles=Roles(main_n=options.n),

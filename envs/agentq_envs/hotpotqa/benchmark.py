@@ -37,7 +37,9 @@ class Benchmark:
 
     def make_env(self, max_steps: int | None = None, **further: Any) -> HotPotQAEnv:
         """An environment on the questions."""
-        return HotPotQAEnv(**self.options, max_steps=max_steps or self.max_steps, **further)
+        return HotPotQAEnv(
+            **self.options, max_steps=self.max_steps if max_steps is None else max_steps, **further
+        )
 
     def panel(self, split: str) -> Panel:
         """The shipped panel of the split."""

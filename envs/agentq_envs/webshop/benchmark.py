@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from agentq_envs.demonstrations import Alternative, Demonstration, DemonstrationSettings
@@ -17,24 +16,15 @@ from agentq_envs.webshop.shops import ShopSettings, shop_env, shop_panel, traini
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """A catalogue and its shoppers; without files the generated catalogue of AgentQ."""
+class Benchmark(ShopSettings):
+    """A catalogue, how its tasks are divided, and its shoppers."""
 
-    products: Path | None = None  # official product file; none: the generated catalogue
-    attributes: Path | None = None  # official attribute file
-    human: Path | None = None  # official file of human instructions; tasks are then human goals
-    panels: str = "auto"  # prefix of panel names, e.g. embedded; auto: embedded, or made from the files
     further_shops: int = 11  # more generated catalogues whose tasks are learnt from
     browsers: float = BROWSERS  # share of the shoppers that look around and hardly ever buy
 
     title: ClassVar[str] = "WebShop"
     environment: ClassVar[str] = "agentq_envs:agentq/WebShop-v0"
     max_steps: ClassVar[int] = 15
-
-    @property
-    def shop(self) -> ShopSettings:
-        """The catalogue and how its tasks are divided."""
-        return ShopSettings(self.products, self.attributes, self.human, self.panels)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -45,15 +35,17 @@ class Benchmark:
 
     def make_env(self, max_steps: int | None = None, **further: Any) -> WebShopEnv:
         """An environment; all of one process share its server."""
-        return WebShopEnv(**self.options, max_steps=max_steps or self.max_steps, **further)
+        return WebShopEnv(
+            **self.options, max_steps=self.max_steps if max_steps is None else max_steps, **further
+        )
 
     def panel(self, split: str) -> Panel:
         """Shipped panels, or those that ``make_panels`` makes of the files."""
-        return shop_panel(self.shop, shop_env(self.shop).server, split)
+        return shop_panel(self, shop_env(self).server, split)
 
     def sessions(self, count: int, seed: int, settings: DemonstrationSettings) -> Iterator[Demonstration]:
         """Sessions spread evenly over the shops, each on a task drawn without replacement."""
-        shops = training_shops(self.shop, self.further_shops)
+        shops = training_shops(self, self.further_shops)
         share = -(-count // len(shops))
         for shop in shops:
             tasks = random.Random(str(seed)).sample(shop.tasks, min(len(shop.tasks), share))
@@ -63,9 +55,9 @@ class Benchmark:
         self, tasks: Sequence[str], seed: int, settings: DemonstrationSettings
     ) -> Iterator[Demonstration]:
         """One session per task of the catalogue."""
-        yield from play_all(shop_env(self.shop), tasks, seed, settings, self.browsers)
+        yield from play_all(shop_env(self), tasks, seed, settings, self.browsers)
 
     def answers(self, task: str, alternative: Alternative, rng: random.Random) -> list[str]:
         """Answers to the questions of ``agentq_envs.webshop.questions``."""
-        server = shop_env(self.shop).server
+        server = shop_env(self).server
         return answers(server.goals[server.goal_index(task)], alternative, rng)

@@ -91,7 +91,7 @@ class TreeDecider:
             candidates = [Candidate(node.text, node.action, count=node.count) for node in children]
             return candidates, [node.value for node in children], _recommended(search.tree, self.by)
 
-        return _decided(self.forest, views, partial(_tree_search, self.settings), chosen, "tree")
+        return _decided(self.forest, views, partial(_tree_search, self.settings), chosen, TREE_SEARCH)
 
 
 @dataclass

@@ -232,8 +232,11 @@ def test_a_large_temperature_is_told_once(monkeypatch: pytest.MonkeyPatch) -> No
         for _ in range(50):
             chosen(Softmax(0.5), flat)
             chosen(Softmax(0.01), small)
-    with pytest.warns(TemperatureWarning, match=r"temperature 0.5 is large.*Near 0.016 it is missed in 5 %"):
+    with pytest.warns(
+        TemperatureWarning, match=r"temperature 0.5 is large.*Near 0.016 it is missed in 5 %"
+    ) as told:
         chosen(Softmax(0.5), small)
+    assert len(told) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(100):

@@ -52,6 +52,12 @@ class Corridor(gymnasium.Env[str, str]):
         cut = not won and self.max_steps is not None and self.steps >= self.max_steps
         return self._seen(), float(won), won, cut, {**self._info(), "success": won}
 
+    def snapshot(self) -> tuple[str, int, int]:
+        return self.task, self.place, self.steps
+
+    def restore(self, snapshot: tuple[str, int, int]) -> None:
+        self.task, self.place, self.steps = snapshot
+
     def lookahead(self, actions: Sequence[str], gamma: float = 0.9) -> list[float]:
         left = 5 - self.place
         return [gamma ** (left + {"left": 1, "right": -1}.get(action, 0)) for action in actions]

@@ -121,7 +121,7 @@ def test_visits_are_recommended_where_there_are_enough() -> None:
     decider = TreeDecider(Forest(Both()), SearchSettings(iterations=1))
     decision = played(decider)[0].steps[0].decision
     assert decision.action == "a"  # the only child that was simulated from
-    assert decision.selector == "tree"
+    assert decision.selector == "tree_search"
 
 
 def test_without_a_valid_candidate_the_episode_goes_on() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agentq.errors import ConfigError, EvaluationError, LogError, TaskError
+from agentq_eval.offline.replay import replay
 from agentq_eval.running.run import RunSettings, workers_for
 from agentq_eval.runs.manifest import read_manifest
 from agentq_eval.runs.reader import RunReader
@@ -45,6 +46,30 @@ def test_every_planned_episode_ends_once_and_is_labelled(
             assert step.labels is not None
             assert step.labels.shape == step.decision.q.shape
             assert set(step.timings) == {"decide", "tokens", "env"}
+
+
+def test_arms_that_search_trees_are_played_and_left_out_of_replay(
+    suite: Suite, playing: Playing, tmp_path: Path
+) -> None:
+    short = {"iterations": 12, "max_depth": 8}
+    by_critic = {**short, "plan": "step", "guide": "puct", "values": "critic", "evaluation": "critic"}
+    arms = (
+        ArmSpec("sampled", n=(1,)),
+        ArmSpec("lats", "tree_search", short, n=(3,)),
+        ArmSpec("puct", "tree_search", by_critic, n=(3,), critic=True),
+    )
+    run = playing(replace(suite, arms=arms), tmp_path)
+    scores: dict[str, list[float]] = {}
+    for result in run.results():
+        assert result.outcome == "finished"
+        scores.setdefault(result.arm, []).append(result.score)
+    assert sum(scores["lats"]) > sum(scores["sampled"])
+    assert {step.decision.selector for _, t in run.played() for step in t.steps} == {"first", "tree_search"}
+    report = replay(tmp_path)
+    assert report.different == 0
+    assert report.same > 0
+    assert report.selectors["tree_search"] == sum(group.decisions for group in report.not_replayable) > 0
+    assert all("playing it again" in group.reason for group in report.not_replayable)
 
 
 def test_workers_and_slots_change_no_result(
