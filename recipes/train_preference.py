@@ -5,10 +5,12 @@
     accelerate launch recipes/train_preference.py --policy.model Qwen/Qwen3-4B --critic.model Qwen/Qwen3-0.6B \
         --critic.quantization 4bit --critic.dtype bfloat16
 
+    accelerate launch recipes/train_preference.py --log '[runs/train_qvalue/collected/round-0]'
+
 The story: tree search plays training tasks and values every action it tried (collect, or read --trees); siblings of
-different value become pairs of a better and a worse reply; DPO on an adapter of a language model learns them, and
-its log-ratio against the model without adapter is the Q-value; then the same policy plays held-out tasks with
-different ways to choose among its candidates, and a report compares them.
+different value become pairs of a better and a worse reply, and so do the labelled candidates of a log (--log); DPO on
+an adapter of a language model learns them, and its log-ratio against the model without adapter is the Q-value; then
+the same policy plays held-out tasks with different ways to choose among its candidates, and a report compares them.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ from agentq.search.pairs import PROVENANCE, PairSettings, write_pairs
 from agentq.search.records import read_trees
 from agentq.search.settings import SearchSettings
 from agentq.search.worlds import EnvironmentWorld
+from agentq.training.logged_pairs import LoggedPairSettings, write_logged_pairs
 from agentq.training.preference import PreferenceTraining, fit_preference
+from agentq.trajectories.reader import TrajectoryReader
 from agentq_envs.benchmark import Benchmark, load_benchmark
 from agentq_eval.arms import ArmSettings, value_arms
 from agentq_eval.episodes import ARMS
@@ -112,6 +116,9 @@ class Config:
     output: Path | None = None  # default: runs/NAME
     name: str = "train_preference"
     trees: Path | None = None  # learn from this file of trees instead of searching
+    log: tuple[
+        Path, ...
+    ] = ()  # learn from labelled logs, as train_qvalue.py collects them, instead of searching
     batch_size: int = 64  # trees, then episodes, at a time
     environment: str = "webshop"  # a folder of agentq_envs with a module `benchmark`, or module:Class
     data: dict[str, Any] = field(default_factory=dict[str, Any])  # fields of its Benchmark
@@ -119,7 +126,10 @@ class Config:
     policy: PolicyOptions = field(default_factory=PolicyOptions)
     critic: CriticOptions = field(default_factory=CriticOptions)
     collect: CollectOptions = field(default_factory=CollectOptions)
-    pairs: PairSettings = field(default_factory=lambda: PairSettings("all", 0.1, minimum_visits=1))
+    pairs: PairSettings = field(
+        default_factory=lambda: PairSettings("all", 0.1, minimum_visits=1)
+    )  # of trees
+    logged_pairs: LoggedPairSettings = field(default_factory=LoggedPairSettings)  # of logs
     test: TestOptions = field(default_factory=TestOptions)
 
     @property
@@ -139,7 +149,9 @@ def main() -> None:
 
     policy = load_backbone(policy_backbone(config))
     with state.main_process_first():  # the others find trees and pairs complete
-        trees = config.trees or timed(seconds, "search", partial(searched, config, policy))
+        trees = config.trees
+        if trees is None and not config.log:
+            trees = timed(seconds, "search", partial(searched, config, policy))
         pairs = timed(seconds, "pairs", partial(paired, config, trees))
     critic = timed(seconds, "train", partial(trained, config, pairs))
     if not state.is_main_process:
@@ -165,6 +177,8 @@ def check(config: Config) -> None:
         raise ConfigError(
             "a temperature of 0 makes all candidates equal. Use one above 0 to search and to choose."
         )
+    if config.trees is not None and config.log:
+        raise ConfigError(f"--trees {config.trees} and --log are both given: pairs come from one of them.")
     if config.collect.search.uses_critic:
         raise ConfigError(
             "this recipe searches by the environment's reward: use --collect.search.values reward, evaluation rollout, "
@@ -206,11 +220,15 @@ def searched(config: Config, backbone: Backbone) -> Path:
     return path
 
 
-def paired(config: Config, trees: Path) -> Any:
-    """The pairs as a datasets folder, with their provenance."""
+def paired(config: Config, trees: Path | None) -> Any:
+    """The pairs of the trees, without trees of the logs, as a datasets folder with their provenance."""
     folder = config.folder / "pairs"
     if PartialState().is_main_process:
-        pairs = write_pairs(read_trees(trees), folder, config.pairs, source=trees)
+        if trees is None:
+            logs, names = [TrajectoryReader(log) for log in config.log], [log.name for log in config.log]
+            pairs = write_logged_pairs(logs, folder, config.logged_pairs, sources=names)
+        else:
+            pairs = write_pairs(read_trees(trees), folder, config.pairs, source=trees)
         print(f"pairs {folder}: {len(pairs)}, mean gap {mean_gap(pairs):.3f}", flush=True)
     from datasets import load_from_disk
 

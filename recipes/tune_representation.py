@@ -6,8 +6,13 @@ answer, right behind each action and what it refers to: how well can this end, a
 asks (in a shop: what page follows, how much of what was asked for is there, was this asked for by name).
 How much of the values' variance the model then explains on validation tasks is written into its card.
 
+A second stage learns from what the policy itself proposes: with --log, the labelled candidates of logs take the
+place of replayed sessions, and every twentieth task is held out.
+
     accelerate launch recipes/tune_representation.py --output runs/representation
     accelerate launch recipes/tune_representation.py --environment alfworld --backbone.name runs/household/model
+    accelerate launch recipes/tune_representation.py --environment alfworld --backbone.name alfworld-critic \
+        --log '[runs/alfworld/collected/round-0]'
 
 The critic backbone of WebShop that `agentq_data` ships went through two such runs; its card names their data and
 steps.
@@ -15,6 +20,7 @@ steps.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -22,11 +28,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentq.backbones.config import BackboneConfig, Dtype
 from agentq.backbones.tokens import ChatTokenizer
 from agentq.config import load_config, to_yaml
+from agentq.errors import ConfigError
 from agentq_envs.benchmark import Benchmark, load_benchmark
 from agentq_envs.session_parts import Part, in_processes, parts_of
 
@@ -35,7 +42,14 @@ if TYPE_CHECKING:
     from agentq.training.branching import BranchingExample
     from agentq.training.supervised import SupervisedFit
     from agentq.types import FloatArray
-    from agentq_envs.demonstrations import Demonstration, DemonstrationSettings, DemonstrationStep
+    from agentq_envs.demonstrations import (
+        Alternative,
+        Demonstration,
+        DemonstrationSettings,
+        DemonstrationStep,
+    )
+
+    States: TypeAlias = list[tuple[str, DemonstrationStep]]  # each with its task
 
 
 @dataclass(frozen=True)
@@ -45,11 +59,12 @@ class Config:
     output: Path = Path("runs/representation")  # receives model/ with its card, and checkpoints
     environment: str = "webshop"  # a folder of agentq_envs with a module `benchmark`, or module:Class
     data: dict[str, Any] = field(default_factory=dict[str, Any])  # fields of its Benchmark
+    log: tuple[Path, ...] = ()  # labelled logs whose candidates are learnt, instead of replayed sessions
     grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
     backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
     sessions: int = 4500  # replayed in all
     alternatives: int = 6  # distinct actions tried per state
-    keep: float = 0.25  # share of a session's states that is learnt
+    keep: float = 0.25  # share of the states that is learnt
     gamma: float = 0.9  # discount of values per step
     value_weight: float = 1.0  # in the loss; the other questions have question_weight each
     question_weight: float = 0.2
@@ -73,11 +88,10 @@ def main() -> None:
 
     began = time.time()
     backbone = load_backbone(config.backbone)
-    answering = partial(answered, config, ChatTokenizer(backbone.tokenizer, "critic"))
-    examples = list(in_processes(answering, parts_of(config.sessions, config.seed), config.workers))
+    tokens = ChatTokenizer(backbone.tokenizer, "critic")
+    examples, held = (logged if config.log else replayed)(config, tokens)
     print(f"{len(examples)} states with tried actions after {time.time() - began:.0f} s", flush=True)
 
-    held = list(validation_states(config))
     before = explained(backbone, held, config)
     fit = learn(backbone, examples, config)
     folder = config.output / "model"
@@ -88,18 +102,63 @@ def main() -> None:
     print(json.dumps(measured, indent=2), flush=True)
 
 
+def replayed(config: Config, tokens: ChatTokenizer) -> tuple[list[BranchingExample], States]:
+    """Examples of sessions on training tasks, and the states of sessions on validation tasks."""
+    parts = parts_of(config.sessions, config.seed)
+    examples = list(in_processes(partial(answered, config, tokens), parts, config.workers))
+    learnt = benchmark(config)
+    tasks = learnt.panel("validation").tasks[: config.validation_sessions]
+    return examples, list(states_of(learnt.replay(tasks, config.seed, demonstration_settings(config))))
+
+
+def logged(config: Config, tokens: ChatTokenizer) -> tuple[list[BranchingExample], States]:
+    """Examples of the logs, and the states of every twentieth task, drawn by its hash."""
+    states = list(logged_states(config))
+    tasks = sorted({task for task, _ in states}, key=lambda task: hashlib.sha256(task.encode()).digest())
+    if len(tasks) < 2:
+        raise ConfigError(
+            f"--log {', '.join(map(str, config.log))}: {len(states)} labelled states of {len(tasks)} tasks, expected "
+            "at least two tasks, one to measure on. Collect more episodes, with labels."
+        )
+    kept = set(tasks[: max(1, len(tasks) // 20)])
+    fitting = (step for task, step in states if task not in kept)
+    return (
+        [example(tokens, step, logged_answers(step), config) for step in fitting],
+        [(task, step) for task, step in states if task in kept],
+    )
+
+
 def answered(config: Config, tokens: ChatTokenizer, part: Part) -> list[BranchingExample]:
     """An example for every kept state of the part's sessions, on tasks that may be learnt from."""
     learnt = benchmark(config)
     sessions = learnt.sessions(part.count, part.seed, demonstration_settings(config))
-    return [example(tokens, learnt, *item, config) for item in states_of(sessions)]
+    found: list[BranchingExample] = []
+    for task, step in states_of(sessions):
+        answers = [[learnt.answers(task, tried, rng_of(step, tried))] for tried in step.alternatives]
+        found.append(example(tokens, step, answers, config))
+    return found
 
 
-def validation_states(config: Config) -> Iterator[tuple[str, DemonstrationStep]]:
-    """States of sessions on validation tasks."""
-    learnt = benchmark(config)
-    tasks = learnt.panel("validation").tasks[: config.validation_sessions]
-    yield from states_of(learnt.replay(tasks, config.seed, demonstration_settings(config)))
+def logged_answers(step: DemonstrationStep) -> list[list[list[str]]]:
+    """Per candidate its answers, each alone behind it: one must not be read off the other."""
+    from agentq_envs.logged_demonstrations import answers_about
+
+    found = [answers_about(step, tried, rng_of(step, tried)) for tried in step.alternatives]
+    return [[[answer] for answer in answers] for answers in found]
+
+
+def rng_of(step: DemonstrationStep, tried: Alternative) -> random.Random:
+    """Random numbers of a state's action, the same in every process."""
+    return random.Random(f"{step.messages} {tried.action}")
+
+
+def logged_states(config: Config) -> Iterator[tuple[str, DemonstrationStep]]:
+    """The kept states of all logs."""
+    from agentq.trajectories.reader import TrajectoryReader
+    from agentq_envs.logged_demonstrations import logged_demonstrations
+
+    for number, folder in enumerate(config.log):
+        yield from logged_demonstrations(TrajectoryReader(folder), config.keep, config.seed + number)
 
 
 def states_of(sessions: Iterator[Demonstration]) -> Iterator[tuple[str, DemonstrationStep]]:
@@ -122,23 +181,23 @@ def demonstration_settings(config: Config) -> DemonstrationSettings:
 
 
 def example(
-    tokens: ChatTokenizer, learnt: Benchmark, task: str, step: DemonstrationStep, config: Config
+    tokens: ChatTokenizer, step: DemonstrationStep, answers: list[list[list[str]]], config: Config
 ) -> BranchingExample:
-    """The prompt with one branch per tried action: action and its line, then the answers that are learnt."""
+    """The prompt with branches per tried action: action and its line, then the answers that are learnt in turn."""
     from agentq.critics.groundings import grounded_text, resolve_grounding
     from agentq.training.branching import Branch, BranchingExample
 
     grounding = resolve_grounding(config.grounding)
     branches: list[Branch] = []
-    for tried in step.alternatives:
+    for tried, asked in zip(step.alternatives, answers, strict=True):
         read = tokens.action_ids(grounded_text(step.messages, tried.action, grounding))
-        ids, weights = list(read), [0.0] * len(read)
-        rng = random.Random(f"{step.messages} {tried.action}")
-        for number, answer in enumerate(learnt.answers(task, tried, rng)):
-            piece = tokens.tokenizer(answer, add_special_tokens=False)["input_ids"]
-            ids += piece
-            weights += [config.question_weight if number else config.value_weight] * len(piece)
-        branches.append(Branch(tuple(ids), tuple(weights)))
+        for sequence in asked:
+            ids, weights = list(read), [0.0] * len(read)
+            for number, answer in enumerate(sequence):
+                piece = tokens.tokenizer(answer, add_special_tokens=False)["input_ids"]
+                ids += piece
+                weights += [config.question_weight if number else config.value_weight] * len(piece)
+            branches.append(Branch(tuple(ids), tuple(weights)))
     return BranchingExample(tuple(tokens.prompt_ids(step.messages)), tuple(branches))
 
 
@@ -217,6 +276,13 @@ def write_card(
 ) -> None:
     """The model's card: what it is, data, command, seed and measured scores."""
     lines = "\n".join(f"- {name}: {value:.3f}" for name, value in measured.items())
+    if config.log:
+        source = f"candidates of a policy in {len(config.log)} labelled logs of training tasks, share {config.keep}"
+        held = "every twentieth logged task"
+    else:
+        source = f"{config.sessions} replayed scripted sessions on training tasks, up to {config.alternatives} actions"
+        source += f" a state with their values, gamma {config.gamma}"
+        held = f"{config.validation_sessions} sessions of validation tasks"
     (folder / "README.md").write_text(
         f"""# A critic backbone for {benchmark(config).title}
 
@@ -224,13 +290,12 @@ def write_card(
 that its frozen hidden states (last layer, last token of the action and what is put behind it)
 carry how well the action ends. Value heads are trained on them by `recipes/train_qvalue.py`.
 
-- Data: {config.sessions} replayed scripted sessions on training tasks ({states} states, up to
-  {config.alternatives} actions each, values by exact lookahead, gamma {config.gamma}).
+- Data: {source} ({states} states).
 - Training: {fit.training.steps} steps of {config.token_budget} tokens, learning rate {config.learning_rate},
   seed {config.seed}; held-out loss {fit.loss:.3f} nats per answer token.
 - Command: `accelerate launch recipes/tune_representation.py`; every option stands in `training.yaml`.
 
-Measured on {config.validation_sessions} sessions of validation tasks (expected value digit against value):
+Measured on {held} (expected value digit against value):
 
 {lines}
 """

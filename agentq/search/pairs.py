@@ -122,9 +122,7 @@ def write_pairs(
     ``provenance.json`` beside it holds the settings, the hash of ``source`` (the file of trees), counts, the hash of
     the rows, and package versions. Raises ``TrainingError`` where no tree has a pair.
     """
-    from datasets import Dataset
-
-    settings, folder = settings or PairSettings(), Path(folder)
+    settings = settings or PairSettings()
     rows: list[dict[str, Any]] = []
     searched = with_pairs = 0
     for tree in trees:
@@ -136,17 +134,23 @@ def write_pairs(
             f"{searched} trees have no preference pair with {settings}. Search more tasks or iterations, or lower "
             "minimum_gap and minimum_visits."
         )
-    dataset = Dataset.from_list(rows)
     about = {
         "settings": asdict(settings),
         "trees": searched,
         "trees_with_pairs": with_pairs,
-        "pairs": len(rows),
         "source": None if source is None else source.name,
         "source_sha256": None if source is None else hashlib.sha256(source.read_bytes()).hexdigest(),
-        "rows_sha256": pairs_hash(rows),
-        "versions": package_versions(),
     }
+    return save_rows(rows, folder, about)
+
+
+def save_rows(rows: Sequence[dict[str, Any]], folder: str | Path, about: dict[str, Any]) -> Any:
+    """Save the rows of pairs as a ``datasets`` folder with ``about``, counts, hash and versions as its provenance."""
+    from datasets import Dataset
+
+    folder = Path(folder)
+    dataset = Dataset.from_list(list(rows))
+    about = {**about, "pairs": len(rows), "rows_sha256": pairs_hash(rows), "versions": package_versions()}
     dataset.info.description = json.dumps(about)
     dataset.save_to_disk(str(folder))
     (folder / PROVENANCE).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from functools import partial
 import gymnasium
 import pytest
 
-from agentq.errors import ConfigError
+from agentq.errors import ConfigError, TaskError
 from agentq_envs.benchmark import Benchmark, load_benchmark, spread
 from agentq_envs.demonstrations import DemonstrationSettings
 from agentq_envs.prompts import resolve_prompt
@@ -71,6 +71,20 @@ def test_unknown_names_and_options_are_refused() -> None:
     with pytest.raises(ConfigError, match="careless"):
         load_benchmark("alfworld", {"careless": 1})
     assert load_benchmark("agentq_envs.webshop.benchmark:Benchmark").title == "WebShop"
+
+
+def test_every_question_of_a_further_made_world_may_be_learnt_from() -> None:
+    usual, further = load_benchmark("hotpotqa"), load_benchmark("hotpotqa", {"world": 1})
+    panel = further.panel("train")
+    assert len(panel.tasks) == len(further.make_env().tasks.ids) > len(usual.panel("train").tasks)
+    assert panel.hash != usual.panel("train").hash
+    env, known = further.make_env(), usual.make_env()
+    asked = {env.reset(options={"task": task})[0] for task in panel.tasks[:200]}
+    assert not asked & {known.reset(options={"task": task})[0] for task in usual.panel("test").tasks}
+    with pytest.raises(TaskError, match="world 1 has no panel 'test'"):
+        further.panel("test")
+    with pytest.raises(ConfigError, match="world=1 is a made world"):
+        load_benchmark("hotpotqa", {"world": 1, "questions": "hotpot.json"})
 
 
 def test_tasks_are_spread_evenly() -> None:

@@ -4,9 +4,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from agentq.agent import Agent
+from agentq.backbones import BackboneConfig, load_backbone
+from agentq.policies.huggingface import HuggingFacePolicy
+from agentq.selectors.first import First
+from agentq.trajectories.writer import TrajectoryWriter
+from agentq_envs.benchmark import load_benchmark
+from agentq_eval.collection import LabelSettings, collect
+from agentq_eval.rollouts import Episode
+from agentq_eval.running.deciders import AgentDecider
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +50,20 @@ def launch() -> Callable[..., str]:
         return _printed(_started(recipe, *options, launcher=("-m", "accelerate.commands.launch")))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def labelled_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few shop episodes of the policy that ships, every candidate with its exact value."""
+    folder = tmp_path_factory.mktemp("labelled") / "log"
+    learnt = load_benchmark("webshop")
+    policy = HuggingFacePolicy(load_backbone(BackboneConfig("embedded")), temperature=0.8)
+    decider = AgentDecider(Agent(policy, First(), n=4, on_invalid="execute"))
+    episodes = [Episode(task, 0) for task in learnt.panel("train").tasks[:40]]
+    make_env = partial(learnt.make_env, 6)
+    with TrajectoryWriter(folder) as writer:
+        collect(make_env, episodes, decider, writer, LabelSettings("lookahead"))
+    return folder
 
 
 def _started(recipe: str, *options: str, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
 
 from agentq import BackboneConfig, load_backbone
+from agentq.trajectories import TrajectoryWriter
 
 SHAPE = ("--shape.vocabulary=700", "--shape.hidden=48", "--shape.intermediate=64", "--shape.layers=3",
          "--shape.head_dim=16")  # fmt: skip
@@ -57,3 +59,29 @@ def test_a_representation_is_tuned_on_questions_about_actions(
     tuned = load_backbone(BackboneConfig(name=str(tmp_path / "model")))
     assert tuned.fingerprint != load_backbone(BackboneConfig(name=str(policy))).fingerprint
     assert "gap closed within states" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_a_representation_is_tuned_on_the_candidates_of_a_log(
+    policy: Path, labelled_log: Path, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    printed = finish(
+        "tune_representation.py", f"--output={tmp_path}", f"--backbone.name={policy}", f"--log=[{labelled_log}]",
+        "--token_budget=1024", "--warmup=2", "--keep=1",
+    )  # fmt: skip
+    assert "explained variance before" in printed
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "candidates of a policy in 1 labelled logs" in card
+    assert "every twentieth logged task" in card
+    tuned = load_backbone(BackboneConfig(name=str(tmp_path / "model")))
+    assert tuned.fingerprint != load_backbone(BackboneConfig(name=str(policy))).fingerprint
+
+
+def test_logs_without_labelled_tasks_are_refused(
+    policy: Path, tmp_path: Path, start: Callable[..., CompletedProcess[str]]
+) -> None:
+    with TrajectoryWriter(tmp_path / "log"):
+        pass  # nothing was played
+    done = start("tune_representation.py", f"--backbone.name={policy}", f"--log=[{tmp_path / 'log'}]",
+                 f"--output={tmp_path / 'x'}")  # fmt: skip
+    assert done.returncode != 0
+    assert "0 labelled states of 0 tasks" in done.stderr

@@ -37,11 +37,22 @@ def test_from_trees_to_a_report(tmp_path: Path, finish: Callable[..., str]) -> N
     assert not searched & played
 
 
+@pytest.mark.slow
+def test_from_a_labelled_log(tmp_path: Path, labelled_log: Path, finish: Callable[..., str]) -> None:
+    folder = tmp_path / "logged"
+    finish(RECIPE, f"--output={folder}", f"--log=[{labelled_log}]", "--logged_pairs.at_most=24", *SMALL)
+    assert not (folder / "trees.jsonl").exists()
+    about = json.loads((folder / "pairs" / "provenance.json").read_text())
+    assert (about["logs"], about["pairs"]) == (["log"], 24)
+    assert load_critic(folder / "critic", device="cpu").config.training["data_hash"] == about["rows_sha256"]
+
+
 def test_impossible_options_stop_before_anything_is_loaded(tmp_path: Path, start: Callable[..., Any]) -> None:
     for options, words in (
         (("--collect.split=validation", "--test.split=validation"), "both 'validation'"),
         (("--collect.search.guide=puct",), "environment's reward"),
         (("--policy.temperature=0",), "temperature of 0"),
+        (("--trees=trees.jsonl", "--log=[log]"), "pairs come from one of them"),
     ):
         done = start(RECIPE, f"--output={tmp_path / 'x'}", *options)
         assert done.returncode != 0

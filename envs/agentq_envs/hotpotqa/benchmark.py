@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from agentq.errors import ConfigError, TaskError
 from agentq_envs.benchmark import spread
 from agentq_envs.demonstrations import Alternative, Demonstration, DemonstrationSettings
 from agentq_envs.hotpotqa.demonstrations import play_all
 from agentq_envs.hotpotqa.env import HotPotQAEnv
-from agentq_envs.hotpotqa.panels import Panel
+from agentq_envs.hotpotqa.panels import ENVIRONMENT, Panel
 from agentq_envs.questions import value_answer, yes
 
 
@@ -23,17 +24,25 @@ class Benchmark:
     questions: Path | None = None  # official question file; none: the made world
     corpus: Path | None = None  # file of build_corpus; none: what comes with the questions
     panels: str = "embedded"  # prefix of panel names
+    world: int = 0  # which made world, without files; of another than 0 every question may be learnt from
     further_worlds: int = 9  # more made worlds whose questions are learnt from: names to copy, not to know
 
     title: ClassVar[str] = "HotPotQA"
     environment: ClassVar[str] = "agentq_envs:agentq/HotPotQA-v0"
     max_steps: ClassVar[int] = 7
 
+    def __post_init__(self) -> None:
+        if self.world and (self.questions or self.corpus):
+            raise ConfigError(
+                f"world={self.world} is a made world, but questions or corpus are files: give one of them."
+            )
+
     @property
     def options(self) -> dict[str, Any]:
         """Keyword arguments of the environment."""
         named = {"questions": self.questions, "corpus": self.corpus}
-        return {name: str(path) for name, path in named.items() if path is not None}
+        files = {name: str(path) for name, path in named.items() if path is not None}
+        return files | ({"world_seed": self.world} if self.world else {})
 
     def make_env(self, max_steps: int | None = None, **further: Any) -> HotPotQAEnv:
         """An environment on the questions."""
@@ -42,14 +51,22 @@ class Benchmark:
         )
 
     def panel(self, split: str) -> Panel:
-        """The shipped panel of the split."""
-        return self.make_env().panel(f"{self.panels}-{split}")
+        """The shipped panel of the split; of another world than 0 there is "train" alone, all of its questions."""
+        if not self.world:
+            return self.make_env().panel(f"{self.panels}-{split}")
+        if split != "train":
+            raise TaskError(
+                f"made world {self.world} has no panel {split!r}: all of its questions are for training. Leave "
+                "--data.world out to play the frozen panels."
+            )
+        tasks = self.make_env().tasks
+        return Panel(f"world-{self.world}-train", ENVIRONMENT, tasks.data_hash, tuple(tasks.ids))
 
     def sessions(self, count: int, seed: int, settings: DemonstrationSettings) -> Iterator[Demonstration]:
         """Episodes spread evenly over the worlds, all questions of one as often as any other."""
         worlds = [(self.make_env(), self.panel("train").tasks)]
         for number in range(1, self.further_worlds + 1):
-            env = HotPotQAEnv(world_seed=number, max_steps=self.max_steps)
+            env = HotPotQAEnv(world_seed=self.world + number, max_steps=self.max_steps)
             worlds.append((env, tuple(env.tasks.ids)))
         for number, (env, tasks) in enumerate(worlds):
             for turn, task in enumerate(spread(tasks, -(-count // len(worlds)), f"{seed} {number}")):

@@ -1,0 +1,91 @@
+"""Preference pairs out of labelled logs: two candidates of one state, of which one is worth more."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Any, Literal
+
+from agentq.errors import ConfigError, TrainingError
+from agentq.search.pairs import save_rows
+from agentq.trajectories.reader import Episode
+from agentq.trajectories.transitions import Transition, transitions
+from agentq.types import Candidate
+
+#: extremes: the best candidate of a state against the worst; all: every two.
+LoggedRule = Literal["extremes", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPairSettings:
+    """Which candidates of a logged state become a pair."""
+
+    rule: LoggedRule = "all"
+    minimum_gap: float = 0.02  # of the two labels; a pair needs more
+    at_most: int = 0  # pairs in all, drawn by the seed; 0: no limit
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rule not in ("extremes", "all"):
+            raise ConfigError(f"rule={self.rule!r}: expected 'extremes' or 'all'.")
+        if self.minimum_gap < 0 or self.at_most < 0:
+            raise ConfigError(f"minimum_gap={self.minimum_gap}, at_most={self.at_most}: expected 0 or more.")
+
+
+def write_logged_pairs(
+    logs: Sequence[Iterable[Episode]],
+    folder: str | Path,
+    settings: LoggedPairSettings | None = None,
+    *,
+    sources: Sequence[str] = (),
+) -> Any:
+    """Write the pairs of labelled logs as a ``datasets`` folder and return the ``datasets.Dataset``.
+
+    Columns and ``provenance.json`` as for trees; a candidate's label stands where a tree has the value of a node, and
+    its count where a tree has visits. ``sources`` names the logs. Raises ``TrainingError`` where no state has a pair.
+    """
+    settings = settings or LoggedPairSettings()
+    rows = [row for log in logs for step in transitions(log) for row in step_pairs(step, settings)]
+    if not rows:
+        raise TrainingError(
+            f"{len(logs)} logs have no preference pair with {settings}. Collect with labels, or lower minimum_gap."
+        )
+    if settings.at_most and len(rows) > settings.at_most:
+        rows = random.Random(settings.seed).sample(rows, settings.at_most)
+    return save_rows(rows, folder, {"settings": asdict(settings), "logs": list(sources)})
+
+
+def step_pairs(step: Transition, settings: LoggedPairSettings) -> Iterator[dict[str, Any]]:
+    """Rows of one logged step: prompt, chosen, rejected, and where they are from."""
+    valued = _valued(step)
+    ordered = permutations(valued, 2)
+    if settings.rule == "extremes" and len(valued) > 1:
+        worst, *_, best = sorted(valued, key=lambda pair: pair[1])
+        ordered = iter([(best, worst)])
+    for (better, high), (worse, low) in ordered:
+        if high - low > settings.minimum_gap:
+            yield {
+                "prompt": [dict(message) for message in step.messages],
+                "chosen": [{"role": "assistant", "content": better.text}],
+                "rejected": [{"role": "assistant", "content": worse.text}],
+                "task": step.task,
+                "seed": step.seed,
+                "depth": step.step + 1,
+                "chosen_value": high,
+                "rejected_value": low,
+                "chosen_visits": better.count,
+                "rejected_visits": worse.count,
+            }
+
+
+def _valued(step: Transition) -> list[tuple[Candidate, float]]:
+    """The candidates that have a label, each action once."""
+    found: dict[str, tuple[Candidate, float]] = {}
+    labels = () if step.labels is None else step.labels
+    for candidate, label in zip(step.candidates, labels, strict=False):
+        if candidate.action is not None and label == label:  # NaN: not labelled
+            found.setdefault(candidate.action, (candidate, float(label)))
+    return list(found.values())
