@@ -60,6 +60,9 @@ class Config:
     environment: str = "webshop"  # a folder of agentq_envs with a module `benchmark`, or module:Class
     data: dict[str, Any] = field(default_factory=dict[str, Any])  # fields of its Benchmark
     log: tuple[Path, ...] = ()  # labelled logs whose candidates are learnt, instead of replayed sessions
+    validation_log: tuple[
+        Path, ...
+    ] = ()  # labelled logs to measure on; none: every twentieth task of the others
     grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
     backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
     sessions: int = 4500  # replayed in all
@@ -112,8 +115,11 @@ def replayed(config: Config, tokens: ChatTokenizer) -> tuple[list[BranchingExamp
 
 
 def logged(config: Config, tokens: ChatTokenizer) -> tuple[list[BranchingExample], States]:
-    """Examples of the logs, and the states of every twentieth task, drawn by its hash."""
-    states = list(logged_states(config))
+    """Examples of the logs, and the states that are measured: another log's, or every twentieth task's by its hash."""
+    states = list(logged_states(config, config.log))
+    if config.validation_log:
+        measured = list(logged_states(config, config.validation_log))
+        return [example(tokens, step, logged_answers(step), config) for _, step in states], measured
     tasks = sorted({task for task, _ in states}, key=lambda task: hashlib.sha256(task.encode()).digest())
     if len(tasks) < 2:
         raise ConfigError(
@@ -152,12 +158,12 @@ def rng_of(step: DemonstrationStep, tried: Alternative) -> random.Random:
     return random.Random(f"{step.messages} {tried.action}")
 
 
-def logged_states(config: Config) -> Iterator[tuple[str, DemonstrationStep]]:
-    """The kept states of all logs."""
+def logged_states(config: Config, logs: Sequence[Path]) -> Iterator[tuple[str, DemonstrationStep]]:
+    """The kept states of logs."""
     from agentq.trajectories.reader import TrajectoryReader
     from agentq_envs.logged_demonstrations import logged_demonstrations
 
-    for number, folder in enumerate(config.log):
+    for number, folder in enumerate(logs):
         yield from logged_demonstrations(TrajectoryReader(folder), config.keep, config.seed + number)
 
 
@@ -278,7 +284,7 @@ def write_card(
     lines = "\n".join(f"- {name}: {value:.3f}" for name, value in measured.items())
     if config.log:
         source = f"candidates of a policy in {len(config.log)} labelled logs of training tasks, share {config.keep}"
-        held = "every twentieth logged task"
+        held = "logs of other tasks" if config.validation_log else "every twentieth logged task"
     else:
         source = f"{config.sessions} replayed scripted sessions on training tasks, up to {config.alternatives} actions"
         source += f" a state with their values, gamma {config.gamma}"

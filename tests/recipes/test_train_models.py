@@ -76,6 +76,16 @@ def test_a_representation_is_tuned_on_the_candidates_of_a_log(
     assert tuned.fingerprint != load_backbone(BackboneConfig(name=str(policy))).fingerprint
 
 
+def test_a_log_can_be_kept_to_measure_on(
+    policy: Path, labelled_log: Path, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    finish(
+        "tune_representation.py", f"--output={tmp_path}", f"--backbone.name={policy}", f"--log=[{labelled_log}]",
+        f"--validation_log=[{labelled_log}]", "--token_budget=1024", "--warmup=2", "--keep=0.2",
+    )  # fmt: skip
+    assert "Measured on logs of other tasks" in (tmp_path / "model" / "README.md").read_text()
+
+
 def test_logs_without_labelled_tasks_are_refused(
     policy: Path, tmp_path: Path, start: Callable[..., CompletedProcess[str]]
 ) -> None:
