@@ -22,8 +22,7 @@ Answer: You arrive at desk 1. On the desk 1, you see a mug 1, and a book 2.
 Commands:
 go to drawer 1
 take mug 1 from desk 1"""
-HEADS = "Task: put a clean mug in desk | Holding: mug 2 (hot) | At: desk 1 | "
-MUGS = "desk 1: mug 1, book 2"
+TASK = "task: put a clean mug in desk"
 
 
 def messages(content: Any) -> tuple[dict[str, Any], ...]:
@@ -31,19 +30,31 @@ def messages(content: Any) -> tuple[dict[str, Any], ...]:
 
 
 @pytest.mark.parametrize(
-    ("action", "places"),
+    ("action", "named", "places"),
     [
-        ("go to drawer 1", ["drawer 1: pen 1", MUGS]),
-        ("go to drawer 12", [MUGS, "drawer 12 (closed): nothing"]),
-        ("go to drawer 2", [MUGS, "drawer 2: not seen"]),
-        ("open safe 1", [MUGS, "safe 1 (closed): not seen"]),
-        ("take mug 1 from desk 1", [MUGS]),
-        ("clean mug 2 with sinkbasin 1", [MUGS, "sinkbasin 1: not seen"]),
-        ("inventory", [MUGS]),
+        ("go to drawer 12", "nothing", ["drawer 12: seen, nothing named"]),
+        ("go to drawer 2", "nothing", ["drawer 2: not seen"]),
+        ("open safe 1", "nothing", ["safe 1: closed, not seen"]),
+        ("take mug 1 from desk 1", "mug 1, desk 1", ["desk 1: seen, mug 1"]),
+        ("take book 2 from shelf 1", "nothing", ["shelf 1: seen, nothing named"]),
+        ("clean mug 2 with sinkbasin 1", "mug 2", ["sinkbasin 1: not seen"]),
+        ("inventory", "nothing", []),
     ],
 )
-def test_places_of_the_command_and_of_what_is_wanted(action: str, places: list[str]) -> None:
-    assert noted(messages(PROMPT), action) == HEADS + " | ".join(places)
+def test_facts_of_the_command(action: str, named: str, places: list[str]) -> None:
+    facts = [f"named: {named}", "holding: mug 2 (hot), named", *places, "seen at: desk 1", TASK]
+    assert noted(messages(PROMPT), action) == " | ".join(facts)
+
+
+def test_what_was_just_done_is_said_first() -> None:
+    assert noted(messages(PROMPT), "open drawer 1").startswith("done before | named: nothing | ")
+    assert noted(messages(PROMPT), "open drawer 12").startswith("named: nothing | ")
+
+
+def test_hands_may_be_empty_or_hold_something_else() -> None:
+    for held, said in (("nothing", "nothing"), ("book 1", "book 1"), ("mugtree 1", "mugtree 1")):
+        prompt = PROMPT.replace("Holding: mug 2 (hot)", f"Holding: {held}")
+        assert f" | holding: {said} | " in noted(messages(prompt), "look")
 
 
 def test_other_messages_have_none() -> None:
@@ -59,5 +70,5 @@ def test_it_reads_the_prompts_of_the_environment() -> None:
     for command in info["admissible_actions"]:
         if command.startswith("go to "):
             place = command.removeprefix("go to ")
-            assert noted(info["messages"], command).endswith(f"{place}: not seen")
+            assert f" | {place}: not seen | seen at: nowhere | task: " in noted(info["messages"], command)
     assert noted(chat_prompt(env), "look") == ""

@@ -1,0 +1,58 @@
+"""What an action has to do with the question and with what was read, to be read right behind the action.
+
+"finish[1962]" does not say who was born in 1962, nor whether that was read at all; a sentence far away in the prompt
+does. A model has to find it for every action, which small ones learn slowly. This text puts the sentences side by
+side. It repeats what the prompt holds and decides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from agentq.types import Messages
+
+_QUESTION = "Question: "
+_ACTION = re.compile(r"(?:search|lookup|finish)\[(.*)\]", re.DOTALL)
+_SENTENCE = re.compile(r"[^.]+(?:\.(?!\s|$)[^.]*)*\.*")
+_WORD = re.compile(r"[^\W_]+")
+_LIST = "Similar: "  # titles that a search offers instead of a page
+_STEM = 5  # letters by which words are the same: "direct-ed" and "direct-or"
+_NAMED, _RELATED = 2, 2  # sentences at most
+
+
+def noted(messages: Messages, action: str) -> str:
+    """Whether it was done before, the sentences that hold its words, and those that share a word with the question.
+
+    Returns "" when the newest message is not a compact prompt. Never raises on text.
+    """
+    content = messages[-1].get("content") if messages else None
+    if not isinstance(content, str) or not content.startswith(_QUESTION):
+        return ""
+    question, *lines = content.removeprefix(_QUESTION).splitlines()
+    done = [line for line in lines if _ACTION.fullmatch(line)]
+    read = [s for line in lines if line not in done for s in map(str.strip, _SENTENCE.findall(line)) if s]
+    read = [s for s in dict.fromkeys(read) if not s.startswith(_LIST)]
+    found = _ACTION.fullmatch(action.strip())
+    argument = found[1].strip() if found else action.strip()
+    holding = [sentence for sentence in read if _within(argument, sentence)][:_NAMED]
+    asked = _stems(question)
+    ranked = sorted(read, key=lambda sentence: -len(_stems(sentence) & asked))  # stable: earlier ones first
+    related = [s for s in ranked[:_RELATED] if _stems(s) & asked and s not in holding]
+    facts = [
+        *(["done before"] if action.strip() in done else []),
+        *(["in the question"] if _within(argument, question) else []),
+        f"read: {' '.join(holding) or 'nowhere'}",
+        *([f"related: {' '.join(related)}"] if related else []),
+        f"question: {question}",
+    ]
+    return " | ".join(facts)
+
+
+def _within(words: str, text: str) -> bool:
+    """Whether ``words`` stand in ``text``, as whole words, in any case."""
+    return bool(words) and re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _stems(text: str) -> set[str]:
+    """The beginnings of words that carry meaning: of four letters and more, without names."""
+    return {word.lower()[:_STEM] for word in _WORD.findall(text) if len(word) > 3 and word[0].islower()}
