@@ -36,6 +36,11 @@ def alfworld_critic() -> Path:
     return _HERE / "alfworld_critic"
 
 
+def alfworld_q_critic() -> Path:
+    """The folder of the critic that values commands of ALFWorld, "alfworld-q"."""
+    return _HERE / "alfworld_q"
+
+
 def hotpotqa_policy() -> Path:
     """The folder of the policy for HotPotQA, "hotpotqa-policy"."""
     return _HERE / "hotpotqa_policy"
