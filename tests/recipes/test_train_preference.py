@@ -44,7 +44,9 @@ def test_from_a_labelled_log(tmp_path: Path, labelled_log: Path, finish: Callabl
     assert not (folder / "trees.jsonl").exists()
     about = json.loads((folder / "pairs" / "provenance.json").read_text())
     assert (about["logs"], about["pairs"]) == (["log"], 24)
-    assert load_critic(folder / "critic", device="cpu").config.training["data_hash"] == about["rows_sha256"]
+    critic = load_critic(folder / "critic", device="cpu")
+    assert isinstance(critic, PreferenceCritic)
+    assert critic.config.training["data_hash"] == about["rows_sha256"]
 
 
 def test_impossible_options_stop_before_anything_is_loaded(tmp_path: Path, start: Callable[..., Any]) -> None:
