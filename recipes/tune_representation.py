@@ -60,17 +60,15 @@ class Config:
     environment: str = "webshop"  # a folder of agentq_envs with a module `benchmark`, or module:Class
     data: dict[str, Any] = field(default_factory=dict[str, Any])  # fields of its Benchmark
     log: tuple[Path, ...] = ()  # labelled logs whose candidates are learnt, instead of replayed sessions
-    validation_log: tuple[
-        Path, ...
-    ] = ()  # labelled logs to measure on; none: every twentieth task of the others
+    validation_log: tuple[Path, ...] = ()  # labelled logs to measure on; none: every twentieth task
     grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
     backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
     sessions: int = 4500  # replayed in all
     alternatives: int = 6  # distinct actions tried per state
     keep: float = 0.25  # share of the states that is learnt
     gamma: float = 0.9  # discount of values per step
-    value_weight: float = 1.0  # in the loss; the other questions have question_weight each
-    question_weight: float = 0.2
+    value_weight: float = 1.0  # in the loss, of the first answer behind an action; in logs of every answer
+    question_weight: float = 0.2  # of each further answer
     epochs: int = 1
     token_budget: int = 4096  # padded tokens per optimiser step
     learning_rate: float = 1e-3
@@ -86,6 +84,10 @@ def main() -> None:
     from agentq.backbones import load_backbone
 
     config = load_config(Config)
+    if config.validation_log and not config.log:
+        raise ConfigError(
+            "--validation_log is measured on where --log is learnt from. Give --log, or leave both out."
+        )
     config.output.mkdir(parents=True, exist_ok=True)
     (config.output / "config.yaml").write_text(to_yaml(config))
 
@@ -119,6 +121,11 @@ def logged(config: Config, tokens: ChatTokenizer) -> tuple[list[BranchingExample
     states = list(logged_states(config, config.log))
     if config.validation_log:
         measured = list(logged_states(config, config.validation_log))
+        if not measured:
+            names = ", ".join(map(str, config.validation_log))
+            raise ConfigError(
+                f"--validation_log {names} has no labelled states to measure on. Collect with labels."
+            )
         return [example(tokens, step, logged_answers(step), config) for _, step in states], measured
     tasks = sorted({task for task, _ in states}, key=lambda task: hashlib.sha256(task.encode()).digest())
     if len(tasks) < 2:
@@ -284,7 +291,7 @@ def write_card(
     lines = "\n".join(f"- {name}: {value:.3f}" for name, value in measured.items())
     if config.log:
         source = f"candidates of a policy in {len(config.log)} labelled logs of training tasks, share {config.keep}"
-        held = "logs of other tasks" if config.validation_log else "every twentieth logged task"
+        held = "--validation_log" if config.validation_log else "every twentieth logged task"
     else:
         source = f"{config.sessions} replayed scripted sessions on training tasks, up to {config.alternatives} actions"
         source += f" a state with their values, gamma {config.gamma}"

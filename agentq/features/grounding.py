@@ -15,6 +15,12 @@ _ARGUMENT = re.compile(r"\[(.+)\]", re.DOTALL)
 _MAX_LINE = 400  # characters; a button inside a whole paragraph says little
 
 
+def newest_text(messages: Messages) -> str:
+    """The newest message when it is text, else "": what a grounding reads."""
+    content = messages[-1].get("content") if messages else None
+    return content if isinstance(content, str) else ""
+
+
 def quoted_line(messages: Messages, action: str) -> str:
     """The line of the newest message that shows the action's bracketed argument as a button.
 
@@ -22,11 +28,9 @@ def quoted_line(messages: Messages, action: str) -> str:
     Never raises on text; image parts are passed over.
     """
     match = _ARGUMENT.search(action)
-    if match is None or not messages:
-        return ""
-    argument = match.group(1).strip().lower()
-    content = messages[-1].get("content")
-    if not isinstance(content, str) or not argument:
+    argument = "" if match is None else match.group(1).strip().lower()
+    content = newest_text(messages)
+    if not argument:
         return ""
     buttons = (f"[{argument}]", f"[ {argument} ]")
     for line in reversed(content.splitlines()):

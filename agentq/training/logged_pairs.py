@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import permutations
+from math import isnan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,8 +85,9 @@ def step_pairs(step: Transition, settings: LoggedPairSettings) -> Iterator[dict[
 def _valued(step: Transition) -> list[tuple[Candidate, float]]:
     """The candidates that have a label, each action once."""
     found: dict[str, tuple[Candidate, float]] = {}
-    labels = () if step.labels is None else step.labels
-    for candidate, label in zip(step.candidates, labels, strict=False):
-        if candidate.action is not None and label == label:  # NaN: not labelled
+    if step.labels is None:
+        return []
+    for candidate, label in zip(step.candidates, step.labels, strict=True):
+        if candidate.action is not None and not isnan(label):
             found.setdefault(candidate.action, (candidate, float(label)))
     return list(found.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
+from math import isnan
 
 from agentq.training.log_data import logged_states
 from agentq.trajectories.reader import Episode
@@ -33,7 +34,7 @@ def logged_demonstrations(
         tried = tuple(
             Alternative(action, float(label), "", "", True)
             for action, label in zip(state.actions, state.labels, strict=True)
-            if label == label  # NaN: not labelled
+            if not isnan(label)  # NaN: not labelled
         )
         if not any(other.value > _EQUAL for other in tried):
             continue

@@ -83,7 +83,7 @@ def test_a_log_can_be_kept_to_measure_on(
         "tune_representation.py", f"--output={tmp_path}", f"--backbone.name={policy}", f"--log=[{labelled_log}]",
         f"--validation_log=[{labelled_log}]", "--token_budget=1024", "--warmup=2", "--keep=0.2",
     )  # fmt: skip
-    assert "Measured on logs of other tasks" in (tmp_path / "model" / "README.md").read_text()
+    assert "Measured on --validation_log" in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_logs_without_labelled_tasks_are_refused(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from agentq.features.grounding import newest_text
 from agentq.types import Messages
 
 _NAME = re.compile(r"[a-z]+ \d+")
@@ -21,8 +22,8 @@ def noted(messages: Messages, action: str) -> str:
 
     Returns "" when the newest message is not a compact prompt. Never raises on text.
     """
-    content = messages[-1].get("content") if messages else None
-    if not isinstance(content, str) or not content.startswith(_TASK):
+    content = newest_text(messages)
+    if not content.startswith(_TASK):
         return ""
     state = _read(content)
     words = set(state.task.split())

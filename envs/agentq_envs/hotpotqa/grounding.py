@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from agentq.features.grounding import newest_text
 from agentq.types import Messages
 
 _QUESTION = "Question: "
@@ -25,8 +26,8 @@ def noted(messages: Messages, action: str) -> str:
 
     Returns "" when the newest message is not a compact prompt. Never raises on text.
     """
-    content = messages[-1].get("content") if messages else None
-    if not isinstance(content, str) or not content.startswith(_QUESTION):
+    content = newest_text(messages)
+    if not content.startswith(_QUESTION):
         return ""
     question, *lines = content.removeprefix(_QUESTION).splitlines()
     done = [line for line in lines if _ACTION.fullmatch(line)]
