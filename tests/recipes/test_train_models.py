@@ -95,3 +95,22 @@ def test_logs_without_labelled_tasks_are_refused(
                  f"--output={tmp_path / 'x'}")  # fmt: skip
     assert done.returncode != 0
     assert "0 labelled states of 0 tasks" in done.stderr
+
+
+def test_a_validation_log_needs_a_log_and_labels(
+    policy: Path, labelled_log: Path, tmp_path: Path, start: Callable[..., CompletedProcess[str]]
+) -> None:
+    with TrajectoryWriter(tmp_path / "empty"):
+        pass  # nothing was played
+    options = (
+        f"--backbone.name={policy}",
+        f"--validation_log=[{tmp_path / 'empty'}]",
+        f"--output={tmp_path / 'x'}",
+    )
+    for more, words in (
+        ((), "Give --log"),
+        ((f"--log=[{labelled_log}]",), "no labelled states to measure on"),
+    ):
+        done = start("tune_representation.py", *options, *more)
+        assert done.returncode != 0
+        assert words in done.stderr

@@ -17,7 +17,7 @@ _NAME = re.compile(r"[a-z]+ \d+")
 _TASK, _DONE, _HOLDING, _UNSEEN = "Task: ", "Done: ", "Holding: ", "Not seen: "
 
 
-def noted(messages: Messages, action: str) -> str:
+def facts(messages: Messages, action: str) -> str:
     """Which words of the command the task names, what is held, the command's places, where the task's things are.
 
     Returns "" when the newest message is not a compact prompt. Never raises on text.
@@ -31,14 +31,14 @@ def noted(messages: Messages, action: str) -> str:
     named = [name for name in meant if _kind(name) in words]
     held = f"{state.holding}, named" if _kind(_first_name(state.holding)) in words else state.holding
     where = [place for place, things in state.seen.items() if any(_kind(thing) in words for thing in things)]
-    facts = [
+    parts = [
         f"named: {', '.join(named) or 'nothing'}",
         f"holding: {held}",
         *(_about(name, state, words) for name in meant if name in state.seen or name in state.unseen),
         f"seen at: {', '.join(where) or 'nowhere'}",
         f"task: {state.task}",
     ]
-    return " | ".join(["done before", *facts] if action in state.done else facts)
+    return " | ".join(["done before", *parts] if action in state.done else parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _STEM = 5  # letters by which words are the same: "direct-ed" and "direct-or"
 _NAMED, _RELATED = 2, 2  # sentences at most
 
 
-def noted(messages: Messages, action: str) -> str:
+def facts(messages: Messages, action: str) -> str:
     """Whether it was done before, the sentences that hold its words, and those that share a word with the question.
 
     Returns "" when the newest message is not a compact prompt. Never raises on text.
@@ -39,14 +39,14 @@ def noted(messages: Messages, action: str) -> str:
     asked = _stems(question)
     ranked = sorted(read, key=lambda sentence: -len(_stems(sentence) & asked))  # stable: earlier ones first
     related = [s for s in ranked[:_RELATED] if _stems(s) & asked and s not in holding]
-    facts = [
+    parts = [
         *(["done before"] if action.strip() in done else []),
         *(["in the question"] if _within(argument, question) else []),
         f"read: {' '.join(holding) or 'nowhere'}",
         *([f"related: {' '.join(related)}"] if related else []),
         f"question: {question}",
     ]
-    return " | ".join(facts)
+    return " | ".join(parts)
 
 
 def _within(words: str, text: str) -> bool:

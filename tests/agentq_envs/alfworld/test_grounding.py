@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from agentq.critics.groundings import resolve_grounding
 from agentq_envs.alfworld.env import AlfworldEnv
-from agentq_envs.alfworld.grounding import noted
+from agentq_envs.alfworld.grounding import facts
 from agentq_envs.alfworld.prompt import chat_prompt
 
 PROMPT = """Task: put a clean mug in desk
@@ -42,33 +41,26 @@ def messages(content: Any) -> tuple[dict[str, Any], ...]:
     ],
 )
 def test_facts_of_the_command(action: str, named: str, places: list[str]) -> None:
-    facts = [f"named: {named}", "holding: mug 2 (hot), named", *places, "seen at: desk 1", TASK]
-    assert noted(messages(PROMPT), action) == " | ".join(facts)
+    parts = [f"named: {named}", "holding: mug 2 (hot), named", *places, "seen at: desk 1", TASK]
+    assert facts(messages(PROMPT), action) == " | ".join(parts)
 
 
 def test_what_was_just_done_is_said_first() -> None:
-    assert noted(messages(PROMPT), "open drawer 1").startswith("done before | named: nothing | ")
-    assert noted(messages(PROMPT), "open drawer 12").startswith("named: nothing | ")
+    assert facts(messages(PROMPT), "open drawer 1").startswith("done before | named: nothing | ")
+    assert facts(messages(PROMPT), "open drawer 12").startswith("named: nothing | ")
 
 
 def test_hands_may_be_empty_or_hold_something_else() -> None:
     for held, said in (("nothing", "nothing"), ("book 1", "book 1"), ("mugtree 1", "mugtree 1")):
         prompt = PROMPT.replace("Holding: mug 2 (hot)", f"Holding: {held}")
-        assert f" | holding: {said} | " in noted(messages(prompt), "look")
-
-
-def test_other_messages_have_none() -> None:
-    for content in ("You see a desk 1.", [{"type": "text", "text": PROMPT}], "", None):
-        assert noted(messages(content), "go to desk 1") == ""
-    assert noted((), "go to desk 1") == ""
+        assert f" | holding: {said} | " in facts(messages(prompt), "look")
 
 
 def test_it_reads_the_prompts_of_the_environment() -> None:
-    assert resolve_grounding("agentq_envs.alfworld.grounding:noted") is noted
     env = AlfworldEnv()
     _, info = env.reset(seed=0)
     for command in info["admissible_actions"]:
         if command.startswith("go to "):
             place = command.removeprefix("go to ")
-            assert f" | {place}: not seen | seen at: nowhere | task: " in noted(info["messages"], command)
-    assert noted(chat_prompt(env), "look") == ""
+            assert f" | {place}: not seen | seen at: nowhere | task: " in facts(info["messages"], command)
+    assert facts(chat_prompt(env), "look") == ""

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from agentq.critics.groundings import resolve_grounding
 from agentq_envs.hotpotqa.env import HotPotQAEnv
-from agentq_envs.hotpotqa.grounding import noted
+from agentq_envs.hotpotqa.grounding import facts
 from agentq_envs.hotpotqa.prompt import react_prompt
 
 QUESTION = "In which town was the director of the film The Golden Ferry born?"
@@ -34,7 +33,7 @@ def messages(content: Any) -> tuple[dict[str, Any], ...]:
 
 
 @pytest.mark.parametrize(
-    ("action", "facts"),
+    ("action", "parts"),
     [
         ("finish[Mosshaven]", ["read: Ormdell was born in Mosshaven..", RELATED]),
         ("finish[94]", ["read: It runs for 94 minutes.", RELATED]),
@@ -46,23 +45,16 @@ def messages(content: Any) -> tuple[dict[str, Any], ...]:
         ("I give up (", ["read: nowhere", RELATED]),
     ],
 )
-def test_facts_of_the_action(action: str, facts: list[str]) -> None:
-    assert noted(messages(PROMPT), action) == " | ".join([*facts, f"question: {QUESTION}"])
-
-
-def test_other_messages_have_none() -> None:
-    for content in ("You see a desk 1.", [{"type": "text", "text": PROMPT}], "", None):
-        assert noted(messages(content), "finish[yes]") == ""
-    assert noted((), "finish[yes]") == ""
+def test_facts_of_the_action(action: str, parts: list[str]) -> None:
+    assert facts(messages(PROMPT), action) == " | ".join([*parts, f"question: {QUESTION}"])
 
 
 def test_it_reads_the_prompts_of_the_environment() -> None:
-    assert resolve_grounding("agentq_envs.hotpotqa.grounding:noted") is noted
     env = HotPotQAEnv()
     _, info = env.reset(seed=0)
     first = env.expert_action()
-    assert "done before" not in noted(info["messages"], first)
+    assert "done before" not in facts(info["messages"], first)
     _, _, _, _, info = env.step(first)
-    assert noted(info["messages"], first).startswith("done before | ")
-    assert f"question: {env.question.question}" in noted(info["messages"], first)
-    assert noted(react_prompt(env), first) == ""
+    assert facts(info["messages"], first).startswith("done before | ")
+    assert f"question: {env.question.question}" in facts(info["messages"], first)
+    assert facts(react_prompt(env), first) == ""
