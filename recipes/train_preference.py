@@ -225,8 +225,8 @@ def paired(config: Config, trees: Path | None) -> Any:
     folder = config.folder / "pairs"
     if PartialState().is_main_process:
         if trees is None:
-            logs, names = [TrajectoryReader(log) for log in config.log], [log.name for log in config.log]
-            pairs = write_logged_pairs(logs, folder, config.logged_pairs, sources=names)
+            logs = [TrajectoryReader(log) for log in config.log]
+            pairs = write_logged_pairs(logs, folder, config.logged_pairs)
         else:
             pairs = write_pairs(read_trees(trees), folder, config.pairs, source=trees)
         print(f"pairs {folder}: {len(pairs)}, mean gap {mean_gap(pairs):.3f}", flush=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import permutations
 from math import isnan
@@ -12,7 +13,8 @@ from typing import Any, Literal
 
 from agentq.errors import ConfigError, TrainingError
 from agentq.search.pairs import save_rows
-from agentq.trajectories.reader import Episode
+from agentq.trajectories.reader import TrajectoryReader
+from agentq.trajectories.shards import list_shards
 from agentq.trajectories.transitions import Transition, transitions
 from agentq.types import Candidate
 
@@ -37,16 +39,13 @@ class LoggedPairSettings:
 
 
 def write_logged_pairs(
-    logs: Sequence[Iterable[Episode]],
-    folder: str | Path,
-    settings: LoggedPairSettings | None = None,
-    *,
-    sources: Sequence[str] = (),
+    logs: Sequence[TrajectoryReader], folder: str | Path, settings: LoggedPairSettings | None = None
 ) -> Any:
     """Write the pairs of labelled logs as a ``datasets`` folder and return the ``datasets.Dataset``.
 
     Columns and ``provenance.json`` as for trees; a candidate's label stands where a tree has the value of a node, and
-    its count where a tree has visits. ``sources`` names the logs. Raises ``TrainingError`` where no state has a pair.
+    its count where a tree has visits; the names and hashes of the logs stand where trees have those of their file.
+    Raises ``TrainingError`` where no state has a pair.
     """
     settings = settings or LoggedPairSettings()
     rows = [row for log in logs for step in transitions(log) for row in step_pairs(step, settings)]
@@ -56,7 +55,12 @@ def write_logged_pairs(
         )
     if settings.at_most and len(rows) > settings.at_most:
         rows = random.Random(settings.seed).sample(rows, settings.at_most)
-    return save_rows(rows, folder, {"settings": asdict(settings), "logs": list(sources)})
+    about = {
+        "settings": asdict(settings),
+        "logs": [log.directory.name for log in logs],
+        "logs_sha256": [_sha256(log.directory) for log in logs],
+    }
+    return save_rows(rows, folder, about)
 
 
 def step_pairs(step: Transition, settings: LoggedPairSettings) -> Iterator[dict[str, Any]]:
@@ -91,3 +95,11 @@ def _valued(step: Transition) -> list[tuple[Candidate, float]]:
         if candidate.action is not None and not isnan(label):
             found.setdefault(candidate.action, (candidate, float(label)))
     return list(found.values())
+
+
+def _sha256(log: Path) -> str:
+    """SHA-256 of the shards of a log in order."""
+    digest = hashlib.sha256()
+    for shard in list_shards(log):
+        digest.update(shard.read_bytes())
+    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -62,7 +63,7 @@ def test_a_limit_draws_by_the_seed(log: TrajectoryReader, tmp_path: Path) -> Non
 
 
 def test_a_row_says_where_it_is_from(log: TrajectoryReader, tmp_path: Path) -> None:
-    rows = write_logged_pairs([log], tmp_path / "pairs", LoggedPairSettings("extremes"), sources=["log"])
+    rows = write_logged_pairs([log], tmp_path / "pairs", LoggedPairSettings("extremes"))
     assert rows[0] == {
         "prompt": [{"role": "user", "content": "page 0"}],
         "chosen": [{"role": "assistant", "content": "Action: b"}],
@@ -77,6 +78,8 @@ def test_a_row_says_where_it_is_from(log: TrajectoryReader, tmp_path: Path) -> N
     }
     about = json.loads((tmp_path / "pairs" / PROVENANCE).read_text())
     assert about["logs"] == ["log"]
+    shard = tmp_path / "log" / "shard-00000.jsonl"
+    assert about["logs_sha256"] == [hashlib.sha256(shard.read_bytes()).hexdigest()]
     assert about["pairs"] == 1
     assert about["settings"]["rule"] == "extremes"
     assert about["rows_sha256"] == pairs_hash(list(rows))
