@@ -76,8 +76,20 @@ def until(page: Any, condition: str) -> None:
         time.sleep(0.02)
 
 
+def until_equal(read: Callable[[], object], expected: object) -> None:
+    """Wait for what a page shows: it is drawn some time after the address or a form has changed."""
+    deadline = time.monotonic() + 10
+    while (found := read()) != expected:
+        assert time.monotonic() < deadline, f"{found!r}, expected {expected!r}"
+        time.sleep(0.02)
+
+
 def counted(page: Any) -> str:
     return page.locator("[role=status]").inner_text()
+
+
+def step_shown(page: Any) -> str:
+    return page.locator(".steps a[aria-current=step]").inner_text()
 
 
 def test_opening_and_filtering(page: Any) -> None:
@@ -126,12 +138,13 @@ def test_stepping_through_an_episode(page: Any, address: str) -> None:
     assert mark["x"] + mark["width"] / 2 == pytest.approx(shot["x"] + shot["width"] / 4, abs=1)
     page.keyboard.press("ArrowRight")
     until(page, "location.hash.endsWith('/step/2')")
+    until_equal(lambda: step_shown(page), "2")
     assert "1.000 (the end)" in page.locator("dl").first.inner_text()
     page.keyboard.press("ArrowRight")  # there is no further one
     assert page.evaluate("location.hash").endswith("/step/2")
     page.reload()
     page.wait_for_selector(".steps a[aria-current=step]")
-    assert page.locator(".steps a[aria-current=step]").inner_text() == "2"
+    assert step_shown(page) == "2"
     page.keyboard.press("Escape")
     page.wait_for_selector(".row")
 
@@ -145,10 +158,10 @@ def test_comparing_two_arms(page: Any, address: str) -> None:
     assert "another action" in page.locator(".differs-note h2").first.inner_text()
     page.keyboard.press("j")
     until(page, "location.hash.includes('step=1')")
-    assert page.locator(".steps a[aria-current=step]").inner_text() == "1"
+    until_equal(lambda: step_shown(page), "1")
     page.go_back()
+    until_equal(page.locator(".pair").count, 0)
     page.wait_for_selector(".candidates")
-    assert page.locator(".pair").count() == 0
 
 
 def test_everything_by_keyboard(page: Any) -> None:
@@ -164,9 +177,9 @@ def test_everything_by_keyboard(page: Any) -> None:
     page.keyboard.press("p")
     until(page, "document.querySelector('.facts').innerText.includes('sampled@1')")
     page.keyboard.press("?")
-    assert page.locator("dialog[open]").count() == 1
+    until_equal(page.locator("dialog[open]").count, 1)
     page.keyboard.press("Escape")
-    assert page.locator("dialog[open]").count() == 0
+    until_equal(page.locator("dialog[open]").count, 0)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement !== document.body")
 
