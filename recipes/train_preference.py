@@ -76,6 +76,7 @@ class CriticOptions:
     quantization: Quantization = "none"  # 4bit: QLoRA, by bitsandbytes
     device: str = "auto"
     read_out: ReadOut = "sum_logratio"  # or mean_logratio, official_logit_diff
+    grounding: str = ""  # text put behind a reply: module:function or an entry point; "": none
     lora: LoraSettings = field(default_factory=lambda: LoraSettings(r=16, alpha=32))
     training: PreferenceTraining = field(
         default_factory=lambda: PreferenceTraining(learning_rate=3e-3, batch_size=16)
@@ -250,7 +251,7 @@ def trained(config: Config, pairs: Any) -> PreferenceCritic:
     provenance = json.loads((config.folder / "pairs" / PROVENANCE).read_text())
     fit = fit_preference(
         pairs, backbone, options.training, options.lora,
-        directory=config.folder / "training", data_hash=provenance["rows_sha256"],
+        grounding=options.grounding, directory=config.folder / "training", data_hash=provenance["rows_sha256"],
     )  # fmt: skip
     shown = ("loss", "rewards/accuracies", "rewards/margins")
     print(

@@ -49,8 +49,14 @@ def resolve_grounding(name: str, *, trusted: bool = True) -> Grounding | None:
     return cast(Grounding, function)
 
 
-def grounded_text(messages: Messages, action: str, grounding: Grounding | None) -> str:
-    """The text a critic reads for an action: the action, and what it refers to on the next line."""
+def grounded_text(
+    messages: Messages, action: str, grounding: Grounding | None, reply: str | None = None
+) -> str:
+    """The text a critic reads for an action: the action, and what it refers to on the next line.
+
+    ``reply``, the whole text that the action was parsed from, is read in its place where it is given.
+    """
+    read = action if reply is None else reply
     if grounding is None:
-        return action
-    return action + _SEPARATOR + text if (text := grounding(messages, action)) else action
+        return read
+    return read + _SEPARATOR + text if (text := grounding(messages, action)) else read

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from agentq.critics.base import Scores
+from agentq.critics.groundings import grounded_text, resolve_grounding
 from agentq.critics.requests import request_scores, request_tokens, score_request
 from agentq.errors import ConfigError
 from agentq.objectives.dpo import ReadOut, read_q
@@ -37,6 +38,7 @@ class PreferenceConfig:
     read_out: ReadOut = "sum_logratio"  # or mean_logratio, official_logit_diff
     beta: float = 0.1  # of the training; scales sum_logratio
     reply: Literal["text", "action"] = "text"  # what is scored: the whole reply, or the parsed action alone
+    grounding: str = ""  # text behind a reply, see agentq.critics.groundings; as it was trained
     #: shared: the prompt of a state is read once; one_by_one: for models that cannot, same values, slower.
     method: Literal["shared", "one_by_one"] = "shared"
     training: Mapping[str, Any] = field(
@@ -48,8 +50,8 @@ class PreferenceCritic:
     """Values replies by beta (log pi - log pi_ref); implements ``agentq.critics.base.Critic``.
 
     Without ``reference`` the backbone must carry a LoRA adapter, and with the adapter off it is the reference.
-    ``max_batch_tokens`` bounds the padded tokens of one forward. Raises ``ConfigError`` where there is neither, and
-    for two models that turn messages into different tokens.
+    ``max_batch_tokens`` bounds the padded tokens of one forward. Raises ``ConfigError`` where there is neither, for
+    two models that turn messages into different tokens, and for a grounding that cannot be imported.
     """
 
     def __init__(
@@ -59,10 +61,12 @@ class PreferenceCritic:
         config: PreferenceConfig | None = None,
         *,
         max_batch_tokens: int = 8192,
+        trust_grounding: bool = True,
     ) -> None:
         self.backbone = backbone
         self.reference = reference
         self.config = config or PreferenceConfig()
+        self.grounding = resolve_grounding(self.config.grounding, trusted=trust_grounding)
         _check(backbone, reference)
         backbone.model.eval()
         if reference is not None:
@@ -81,7 +85,7 @@ class PreferenceCritic:
     def score_heads(self, batch: Batch) -> list[Scores]:
         """Like ``score`` with why a candidate is -inf; there is one head, (1, N)."""
         requests = [
-            score_request(number, messages, [self._scored(c) for c in candidates], "none")
+            score_request(number, messages, [self._scored(messages, c) for c in candidates], "none")
             for number, (messages, candidates) in enumerate(batch)
         ]
         live = [request for request in requests if request.actions]
@@ -109,6 +113,8 @@ class PreferenceCritic:
         digest = hashlib.sha256(self.backbone.fingerprint.encode())
         digest.update((self.reference.fingerprint if self.reference is not None else "").encode())
         reading = {name: value for name, value in asdict(self.config).items() if name != "training"}
+        if not self.config.grounding:
+            del reading["grounding"]  # critics from before there was one keep their fingerprint
         digest.update(json.dumps(reading, sort_keys=True).encode())
         for name, tensor in sorted(self.backbone.model.named_parameters()):
             if "lora_" in name:
@@ -135,15 +141,17 @@ class PreferenceCritic:
         device: str = "auto",
         revision: str | None = None,
         read_out: ReadOut | None = None,
+        trust_grounding: bool = False,
     ) -> PreferenceCritic:
         """Load a critic from a folder or the hub; its models too unless they are given.
 
-        ``read_out`` replaces the stored one. Nothing is unpickled and no code of the folder runs. Raises
-        ``CheckpointError`` for other weights, another chat template, a newer format, a missing or broken file.
+        ``read_out`` replaces the stored one. Nothing is unpickled and no code of the folder runs; a grounding outside
+        AgentQ is imported with ``trust_grounding`` alone. Raises ``CheckpointError`` for other weights, another chat
+        template, a newer format, a missing or broken file.
         """
         from agentq.critics.preference_checkpoint import load_preference
 
-        critic = load_preference(cls, folder, backbone, reference, device, revision)
+        critic = load_preference(cls, folder, backbone, reference, device, revision, trust_grounding)
         if read_out is not None:
             critic.config = replace(critic.config, read_out=read_out)
         return critic
@@ -156,11 +164,12 @@ class PreferenceCritic:
 
         return push_critic(self, repo, private, save_backbone, api)
 
-    def _scored(self, candidate: Candidate) -> Candidate:
+    def _scored(self, messages: Messages, candidate: Candidate) -> Candidate:
         """The candidate with what is scored of it as its action; equal ones are computed once."""
-        if candidate.action is None or self.config.reply == "action":
+        if candidate.action is None:
             return candidate
-        return replace(candidate, action=candidate.text)
+        reply = candidate.action if self.config.reply == "action" else candidate.text
+        return replace(candidate, action=grounded_text(messages, candidate.action, self.grounding, reply))
 
     @torch.no_grad()
     def _values(

@@ -48,6 +48,7 @@ def load_preference(
     reference: Backbone | None,
     device: str,
     revision: str | None,
+    trust_grounding: bool,
 ) -> PreferenceCritic:
     """Read the folder, load or check both models, attach the adapter."""
     from agentq.critics.preference import PreferenceConfig
@@ -74,7 +75,7 @@ def load_preference(
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a critic of this version: {error!r}.") from error
     try:
-        return cls(backbone, reference, config)
+        return cls(backbone, reference, config, trust_grounding=trust_grounding)
     except ConfigError as error:
         raise CheckpointError(f"critic {folder}: {error}") from error
 
@@ -118,6 +119,7 @@ q = critic.score([(messages, candidates)])[0]  # higher is better, -inf for cand
 | pairs (SHA-256) | {training.get("data_hash", "not recorded")} |
 | backbone weights (SHA-256) | {backbone["fingerprint"]} |
 | chat template (SHA-256) | {backbone["template_fingerprint"]} |
+| behind a reply | {f"`{critic['grounding']}`" if critic["grounding"] else "nothing"} |
 | LoRA adapter | {"yes" if backbone["adapter"] else "no"} |
 | backbone included | {"yes" if backbone["saved"] else "no"} |
 

@@ -60,6 +60,8 @@ class Pair:
             "prompt": [dict(message) for message in self.prompt],
             "chosen": [{"role": "assistant", "content": reply(self.chosen)}],
             "rejected": [{"role": "assistant", "content": reply(self.rejected)}],
+            "chosen_action": self.chosen.action,
+            "rejected_action": self.rejected.action,
             "task": tree.task,
             "seed": tree.seed,
             "depth": self.chosen.depth,

@@ -76,6 +76,8 @@ def step_pairs(step: Transition, settings: LoggedPairSettings) -> Iterator[dict[
                 "prompt": [dict(message) for message in step.messages],
                 "chosen": [{"role": "assistant", "content": better.text}],
                 "rejected": [{"role": "assistant", "content": worse.text}],
+                "chosen_action": better.action,
+                "rejected_action": worse.action,
                 "task": step.task,
                 "seed": step.seed,
                 "depth": step.step + 1,

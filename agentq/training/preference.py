@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentq.backbones.config import BackboneConfig, LoraSettings
+from agentq.critics.groundings import grounded_text, resolve_grounding
 from agentq.errors import MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
@@ -52,13 +53,16 @@ def fit_preference(
     settings: PreferenceTraining | None = None,
     lora: LoraSettings | None = None,
     *,
+    grounding: str = "",
     directory: str | Path,
     data_hash: str = "",
 ) -> PreferenceFit:
     """DPO (sigmoid) on ``pairs``, a ``datasets.Dataset`` with prompt, chosen and rejected as message lists.
 
-    Reference log-probabilities are computed once, by the base model without adapter, and kept under its hash.
-    Raises ``MissingExtraError`` without trl, ``TrainingError`` when trl would cut or drop a pair, or without pairs.
+    Reference log-probabilities are computed once, by the base model without adapter, and kept under its hash. With a
+    ``grounding`` what an action refers to is a part of its reply, in training as in use.
+    Raises ``MissingExtraError`` without trl, ``TrainingError`` when trl would cut or drop a pair, without pairs, or
+    with a grounding where the pairs do not say their actions.
     """
     if find_spec("trl") is None:
         raise MissingExtraError(
@@ -72,7 +76,7 @@ def fit_preference(
     settings, lora = settings or PreferenceTraining(), lora or LoraSettings()
     base = load_backbone(replace(backbone, lora=None))
     reference_hash = base.fingerprint
-    rows = pairs.select_columns(["prompt", "chosen", "rejected"])
+    rows = grounded_pairs(pairs, grounding)
     limit = needed_length(rows, base, settings.max_length)
     on_accelerator = base.device.type != "cpu"
     model: Any = base.model
@@ -94,8 +98,36 @@ def fit_preference(
     )  # fmt: skip
     check_nothing_lost(trainer.train_dataset, len(rows), limit)
     trainer.train()
-    critic = _trained_critic(trainer, backbone, settings, lora, reference_hash, data_hash)
+    critic = _trained_critic(trainer, backbone, settings, lora, grounding, reference_hash, data_hash)
     return PreferenceFit(critic, last_metrics(trainer.state.log_history))
+
+
+def grounded_pairs(pairs: Any, grounding: str) -> Any:
+    """The columns that trl reads, each reply with what its action refers to behind it; one without an action as it is.
+
+    Raises ``TrainingError`` where the pairs have no columns ``chosen_action`` and ``rejected_action``.
+    """
+    rows = pairs.select_columns(["prompt", "chosen", "rejected"])
+    function = resolve_grounding(grounding)
+    if function is None:
+        return rows
+    if missing := sorted({"chosen_action", "rejected_action"} - set(pairs.column_names)):
+        raise TrainingError(
+            f"grounding {grounding!r} reads actions, and the pairs have no {', '.join(missing)}. Write them again with "
+            "write_pairs or write_logged_pairs, or leave the grounding out."
+        )
+
+    def with_text(row: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in ("chosen", "rejected"):
+            *before, last = row[name]
+            action, text = row[f"{name}_action"], last["content"]
+            if action is not None:
+                text = grounded_text(tuple(row["prompt"]), action, function, text)
+            found[name] = [*before, {**last, "content": text}]
+        return found
+
+    return pairs.map(with_text, load_from_cache_file=False).select_columns(rows.column_names)
 
 
 def needed_length(rows: Any, backbone: Backbone, wanted: int) -> int:
@@ -153,6 +185,7 @@ def _trained_critic(
     backbone: BackboneConfig,
     settings: PreferenceTraining,
     lora: LoraSettings,
+    grounding: str,
     reference_hash: str,
     data_hash: str,
 ) -> PreferenceCritic:
@@ -177,7 +210,8 @@ def _trained_critic(
         "reference_fingerprint": reference_hash,
         "metrics": last_metrics(trainer.state.log_history),
     }
-    return PreferenceCritic(adapted, config=PreferenceConfig(beta=settings.beta, training=record))
+    config = PreferenceConfig(beta=settings.beta, grounding=grounding, training=record)
+    return PreferenceCritic(adapted, config=config)
 
 
 def _peft_config(lora: LoraSettings) -> Any:

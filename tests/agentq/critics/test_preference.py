@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -151,6 +152,33 @@ def test_the_whole_reply_is_scored_or_the_action_alone(adapted: Backbone) -> Non
     alone = PreferenceCritic(adapted).score([(STATES[0], [Candidate("search[mug]", "search[mug]")])])[0]
     assert action == alone
     assert whole != alone
+
+
+def test_what_an_action_refers_to_is_read_behind_its_reply(adapted: Backbone) -> None:
+    quoted = PreferenceConfig(grounding="agentq.features.grounding:quoted_line")
+    state = [{"role": "user", "content": "Goal: a mug\n[b1] a red mug\n[b2] a bowl"}]
+    found = PreferenceCritic(adapted, config=quoted).score(
+        [(state, [Candidate("I take click[b1]", "click[b1]"), Candidate("search[x]", "search[x]")])]
+    )[0]
+    written = candidates(["I take click[b1]\n[b1] a red mug", "search[x]"])
+    np.testing.assert_array_equal(found, PreferenceCritic(adapted).score([(state, written)])[0])
+    alone = PreferenceCritic(adapted, config=replace(quoted, reply="action"))
+    np.testing.assert_array_equal(
+        alone.score([(state, [Candidate("I take click[b1]", "click[b1]")])])[0],
+        PreferenceCritic(adapted).score([(state, candidates(["click[b1]\n[b1] a red mug"]))])[0],
+    )
+    assert PreferenceCritic(adapted, config=quoted).fingerprint != PreferenceCritic(adapted).fingerprint
+
+
+def test_a_downloaded_grounding_runs_only_when_trusted(adapted: Backbone, tmp_path: Path) -> None:
+    critic = PreferenceCritic(adapted, config=PreferenceConfig(grounding="textwrap:indent"))
+    folder = critic.save_pretrained(tmp_path / "critic")
+    with pytest.raises(CheckpointError, match="trust_grounding=True"):
+        PreferenceCritic.from_pretrained(folder, device="cpu")
+    trusted = PreferenceCritic.from_pretrained(folder, device="cpu", trust_grounding=True)
+    assert trusted.grounding is critic.grounding is not None
+    with pytest.raises(ConfigError, match="cannot be imported"):
+        PreferenceCritic(adapted, config=PreferenceConfig(grounding="nowhere:at_all"))
 
 
 def test_folder_round_trip_by_its_kind(adapted: Backbone, tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_written_with_their_origin(tmp_path: Path) -> None:
     rows: Any = load_from_disk(str(tmp_path / "pairs"))
     assert len(rows) == 10
     assert rows[0]["chosen"] == [{"role": "assistant", "content": "I say a"}]
+    assert (rows[0]["chosen_action"], rows[0]["rejected_action"]) == ("a", "c")
     assert rows[0]["prompt"][-1] == {"role": "user", "content": "TASK"}
     assert rows[0]["chosen_value"] - rows[0]["rejected_value"] == pytest.approx(0.4)
     about = json.loads((tmp_path / "pairs" / PROVENANCE).read_text())

@@ -68,6 +68,8 @@ def test_a_row_says_where_it_is_from(log: TrajectoryReader, tmp_path: Path) -> N
         "prompt": [{"role": "user", "content": "page 0"}],
         "chosen": [{"role": "assistant", "content": "Action: b"}],
         "rejected": [{"role": "assistant", "content": "Action: c"}],
+        "chosen_action": "b",
+        "rejected_action": "c",
         "task": "t0",
         "seed": 7,
         "depth": 1,

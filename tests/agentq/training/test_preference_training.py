@@ -14,7 +14,13 @@ from agentq.critics.preference import PreferenceCritic
 from agentq.errors import TrainingError
 from agentq.objectives.dpo import PairLogprobs, dpo_losses
 from agentq.scoring.replies import reply_logprobs
-from agentq.training.preference import PreferenceTraining, check_nothing_lost, fit_preference, needed_length
+from agentq.training.preference import (
+    PreferenceTraining,
+    check_nothing_lost,
+    fit_preference,
+    grounded_pairs,
+    needed_length,
+)
 from agentq.types import Candidate
 
 datasets = pytest.importorskip("datasets")
@@ -80,6 +86,63 @@ def test_the_critic_prefers_what_it_was_taught(tmp_path: Path) -> None:
     record = critic.config.training
     assert record["data_hash"] == "d" * 64
     assert record["reference_fingerprint"] == load_backbone(base).fingerprint == critic.backbone.fingerprint
+
+
+QUOTED = "agentq.features.grounding:quoted_line"
+
+
+def page(number: int) -> list[dict[str, str]]:
+    """Two products of which one is red; which of the buttons that is follows from the number alone."""
+    colours = ("red", "green") if number % 3 else ("green", "red")
+    lines = [f"[b{number}{i}] {colour} mug" for i, colour in enumerate(colours)]
+    return [{"role": "user", "content": "\n".join(["Goal: a mug", *lines])}]
+
+
+def red_and_green(number: int) -> tuple[str, str]:
+    red = 0 if number % 3 else 1
+    return f"click[b{number}{red}]", f"click[b{number}{1 - red}]"
+
+
+def coloured(count: int) -> Any:
+    rows = []
+    for number in range(count):
+        red, green = red_and_green(number)
+        rows.append(
+            {
+                "prompt": page(number),
+                "chosen": [{"role": "assistant", "content": f"I take {red}"}],
+                "rejected": [{"role": "assistant", "content": green}],
+                "chosen_action": red,
+                "rejected_action": green if number else None,
+            }
+        )
+    return datasets.Dataset.from_list(rows)
+
+
+def test_what_an_action_refers_to_stands_behind_its_reply() -> None:
+    rows = grounded_pairs(coloured(2), QUOTED)
+    assert rows.column_names == ["prompt", "chosen", "rejected"]
+    assert rows[1]["chosen"] == [{"role": "assistant", "content": "I take click[b10]\n[b10] red mug"}]
+    assert rows[1]["rejected"][0]["content"] == "click[b11]\n[b11] green mug"
+    assert rows[0]["rejected"][0]["content"] == "click[b00]"  # a reply in which no action was found
+    assert rows["prompt"] == coloured(2)["prompt"]
+    assert grounded_pairs(coloured(2), "")[:] == coloured(2).select_columns(rows.column_names)[:]
+    with pytest.raises(TrainingError, match="no chosen_action, rejected_action"):
+        grounded_pairs(pairs(2), QUOTED)
+
+
+@pytest.mark.slow
+def test_a_grounding_tells_what_an_action_is_about(tmp_path: Path) -> None:
+    settings = PreferenceTraining(beta=0.5, epochs=4, learning_rate=3e-3, batch_size=6, warmup=0.0)
+    fit = fit_preference(
+        coloured(24).select(range(1, 24)), BackboneConfig(device="cpu"), settings, LoraSettings(r=4),
+        grounding=QUOTED, directory=tmp_path / "training",
+    )  # fmt: skip
+    critic = load_critic(fit.critic.save_pretrained(tmp_path / "critic"), device="cpu")
+    assert isinstance(critic, PreferenceCritic)
+    assert critic.config.grounding == QUOTED
+    unseen = [(page(n), [Candidate(action, action) for action in red_and_green(n)]) for n in range(90, 99)]
+    assert all(red > green for red, green in critic.score(unseen))
 
 
 @pytest.mark.slow
