@@ -30,6 +30,7 @@ from accelerate import PartialState
 from agentq.backbones import Backbone, BackboneConfig, LoraSettings, load_backbone
 from agentq.backbones.config import Dtype, Quantization
 from agentq.config import load_config, to_yaml
+from agentq.critics.groundings import resolve_grounding
 from agentq.critics.preference import PreferenceCritic
 from agentq.errors import ConfigError
 from agentq.objectives.dpo import ReadOut
@@ -178,6 +179,7 @@ def check(config: Config) -> None:
         raise ConfigError(
             "a temperature of 0 makes all candidates equal. Use one above 0 to search and to choose."
         )
+    resolve_grounding(config.critic.grounding)  # a name that cannot be found must not wait for the search
     if config.trees is not None and config.log:
         raise ConfigError(f"--trees {config.trees} and --log are both given: pairs come from one of them.")
     if config.collect.search.uses_critic:

@@ -214,6 +214,7 @@ def check(config: Config) -> None:
             f"--collect.split and --test.split are both {config.test.split!r}: the critic would be tested on the "
             "tasks that it learns from. Use --test.split test."
         )
+    resolve_grounding(config.critic.grounding)  # a name that cannot be found must not wait for the collection
     unlabelled = config.log is None and config.collect.labels.kind == "none"
     objective = config.critic.objective
     if unlabelled and (objective.label_weight or objective.rank_weight):

@@ -39,13 +39,15 @@ def test_from_trees_to_a_report(tmp_path: Path, finish: Callable[..., str]) -> N
 
 @pytest.mark.slow
 def test_from_a_labelled_log(tmp_path: Path, labelled_log: Path, finish: Callable[..., str]) -> None:
-    folder = tmp_path / "logged"
-    finish(RECIPE, f"--output={folder}", f"--log=[{labelled_log}]", "--logged_pairs.at_most=24", *SMALL)
+    folder, quoted = tmp_path / "logged", "agentq.features.grounding:quoted_line"
+    log = (f"--log=[{labelled_log}]", "--logged_pairs.at_most=24", f"--critic.grounding={quoted}")
+    finish(RECIPE, f"--output={folder}", *log, *SMALL)
     assert not (folder / "trees.jsonl").exists()
     about = json.loads((folder / "pairs" / "provenance.json").read_text())
     assert (about["logs"], about["pairs"]) == (["log"], 24)
     critic = load_critic(folder / "critic", device="cpu")
     assert isinstance(critic, PreferenceCritic)
+    assert critic.config.grounding == quoted
     assert critic.config.training["data_hash"] == about["rows_sha256"]
 
 
@@ -55,6 +57,7 @@ def test_impossible_options_stop_before_anything_is_loaded(tmp_path: Path, start
         (("--collect.search.guide=puct",), "environment's reward"),
         (("--policy.temperature=0",), "temperature of 0"),
         (("--trees=trees.jsonl", "--log=[log]"), "pairs come from one of them"),
+        (("--critic.grounding=nowhere:at_all",), "cannot be imported"),
     ):
         done = start(RECIPE, f"--output={tmp_path / 'x'}", *options)
         assert done.returncode != 0

@@ -153,6 +153,7 @@ def test_trains_adapters_with_the_heads(finished: Path, tmp_path: Path, finish: 
         (("--policy.temperature=0",), "8 equal candidates"),
         (("--collect.split=validation", "--test.split=validation"), "both 'validation'"),
         (("--collect.labels.kind=none",), "without candidate labels"),
+        (("--critic.grounding=nowhere:at_all",), "cannot be imported"),
         (("--policy.temprature=1",), "temperature"),
         (("--policy.model=./no/such/folder",), "does not exist"),
         (("--log=no/such/log",), "no/such/log"),
