@@ -92,7 +92,7 @@ QUOTED = "agentq.features.grounding:quoted_line"
 
 
 def page(number: int) -> list[dict[str, str]]:
-    """Two products of which one is red; which of the buttons that is follows from the number alone."""
+    """Two products of which one is red, now the first and now the second; their buttons do not say which."""
     colours = ("red", "green") if number % 3 else ("green", "red")
     lines = [f"[b{number}{i}] {colour} mug" for i, colour in enumerate(colours)]
     return [{"role": "user", "content": "\n".join(["Goal: a mug", *lines])}]
