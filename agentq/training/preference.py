@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentq.backbones.config import BackboneConfig, LoraSettings
 from agentq.critics.groundings import grounded_text, resolve_grounding
-from agentq.errors import MissingExtraError, TrainingError
+from agentq.errors import ConfigError, MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
     from agentq.backbones.backbone import Backbone
     from agentq.critics.preference import PreferenceCritic
+
+#: what transformers calls each schedule
+SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,18 @@ class PreferenceTraining:
     learning_rate: float = 1e-4
     batch_size: int = 8  # pairs per device and forward
     accumulate: int = 1  # forwards per step
-    warmup: float = 0.1  # share of the steps, then constant
+    warmup: float = 0.1  # share of the steps
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # after warmup: stays, or falls to 0
     weight_decay: float = 0.0
     max_length: int = (
         0  # tokens; 0: what the longest pair needs. A pair that does not fit is an error, never cut
     )
     activation_checkpointing: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ConfigError(f"schedule={self.schedule!r}: expected one of {', '.join(SCHEDULES)}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,7 @@ def fit_preference(
             precompute_ref_log_probs=True, num_train_epochs=settings.epochs,
             learning_rate=settings.learning_rate, per_device_train_batch_size=settings.batch_size,
             gradient_accumulation_steps=settings.accumulate, warmup_steps=settings.warmup,
-            weight_decay=settings.weight_decay, lr_scheduler_type="constant_with_warmup",
+            weight_decay=settings.weight_decay, lr_scheduler_type=SCHEDULES[settings.schedule],
             gradient_checkpointing=settings.activation_checkpointing, seed=settings.seed,
             bf16=on_accelerator and backbone.dtype == "bfloat16", use_cpu=not on_accelerator,
             report_to="none", save_strategy="no", logging_steps=10, disable_tqdm=True,

@@ -26,6 +26,8 @@ class Benchmark:
     panels: str = "embedded"  # prefix of panel names
     world: int = 0  # which made world, without files; of another than 0 every question may be learnt from
     further_worlds: int = 9  # more made worlds whose questions are learnt from: names to copy, not to know
+    further_from: int = 0  # the first of them; 0: the one behind ``world``
+    comparisons: float | None = None  # share of sessions on comparison questions; none: as questions come
 
     title: ClassVar[str] = "HotPotQA"
     environment: ClassVar[str] = "agentq_envs:agentq/HotPotQA-v0"
@@ -35,6 +37,12 @@ class Benchmark:
         if self.world and (self.questions or self.corpus):
             raise ConfigError(
                 f"world={self.world} is a made world, but questions or corpus are files: give one of them."
+            )
+        if self.comparisons is not None and not 0 <= self.comparisons <= 1:
+            raise ConfigError(f"comparisons={self.comparisons}: expected a share from 0 to 1.")
+        if self.further_from < 0:
+            raise ConfigError(
+                f"further_from={self.further_from}: expected the number of a made world, above 0."
             )
 
     @property
@@ -63,14 +71,35 @@ class Benchmark:
         return Panel(f"world-{self.world}-train", ENVIRONMENT, tasks.data_hash, tuple(tasks.ids))
 
     def sessions(self, count: int, seed: int, settings: DemonstrationSettings) -> Iterator[Demonstration]:
-        """Episodes spread evenly over the worlds, all questions of one as often as any other."""
+        """Episodes spread evenly over the worlds, all questions of one (of its type) as often as any other."""
         worlds = [(self.make_env(), self.panel("train").tasks)]
-        for number in range(1, self.further_worlds + 1):
-            env = HotPotQAEnv(world_seed=self.world + number, max_steps=self.max_steps)
+        first = self.further_from or self.world + 1
+        for number in range(first, first + self.further_worlds):
+            env = HotPotQAEnv(world_seed=number, max_steps=self.max_steps)
             worlds.append((env, tuple(env.tasks.ids)))
         for number, (env, tasks) in enumerate(worlds):
-            for turn, task in enumerate(spread(tasks, -(-count // len(worlds)), f"{seed} {number}")):
+            for turn, task in enumerate(
+                self._drawn(env, tasks, -(-count // len(worlds)), f"{seed} {number}")
+            ):
                 yield from play_all(env, [task], seed * 1_000_003 + turn, settings)
+
+    def _drawn(self, env: HotPotQAEnv, tasks: Sequence[str], count: int, seed: str) -> list[str]:
+        """``count`` questions of a world, with the share of comparisons that was asked for."""
+        if self.comparisons is None:
+            return spread(tasks, count, seed)
+        compared = {task for task in tasks if env.tasks.questions[env.tasks.index(task)].type == "comparison"}
+        parts = [[task for task in tasks if (task in compared) is wanted] for wanted in (True, False)]
+        wanted = round(count * self.comparisons)
+        drawn: list[str] = []
+        for part, number in zip(parts, (wanted, count - wanted), strict=True):
+            if number and not part:
+                raise ConfigError(
+                    f"comparisons={self.comparisons}, but {len(compared)} of {len(tasks)} questions are comparisons. "
+                    "Leave it out, or give questions of both types."
+                )
+            drawn += spread(part, number, seed) if number else []
+        random.Random(f"{seed} order").shuffle(drawn)
+        return drawn
 
     def replay(
         self, tasks: Sequence[str], seed: int, settings: DemonstrationSettings

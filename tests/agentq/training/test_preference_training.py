@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import cos, pi
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from agentq.backbones import BackboneConfig, LoraSettings, load_backbone
 from agentq.critics.loading import load_critic
 from agentq.critics.preference import PreferenceCritic
-from agentq.errors import TrainingError
+from agentq.errors import ConfigError, TrainingError
 from agentq.objectives.dpo import PairLogprobs, dpo_losses
 from agentq.scoring.replies import reply_logprobs
 from agentq.training.preference import (
@@ -86,6 +87,25 @@ def test_the_critic_prefers_what_it_was_taught(tmp_path: Path) -> None:
     record = critic.config.training
     assert record["data_hash"] == "d" * 64
     assert record["reference_fingerprint"] == load_backbone(base).fingerprint == critic.backbone.fingerprint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("schedule", "last"), [("constant", 1.0), ("linear", 0.25), ("cosine", 0.5 + 0.5 * cos(0.75 * pi))]
+)
+def test_the_learning_rate_stays_or_falls(schedule: Any, last: float, tmp_path: Path) -> None:
+    settings = PreferenceTraining(batch_size=1, epochs=1, learning_rate=1e-3, warmup=0.0, schedule=schedule)
+    fit = fit_preference(
+        pairs(12), BackboneConfig(device="cpu"), settings, LoraSettings(r=4), directory=tmp_path
+    )
+    assert fit.critic.config.training["objective"]["schedule"] == schedule
+    # trl logs step 10 of 12, before which 9 of 12 parts are over
+    assert fit.metrics["learning_rate"] == pytest.approx(1e-3 * last, rel=1e-3)
+
+
+def test_an_unknown_schedule_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'square'"):
+        PreferenceTraining(schedule="square")  # type: ignore[arg-type]
 
 
 QUOTED = "agentq.features.grounding:quoted_line"
