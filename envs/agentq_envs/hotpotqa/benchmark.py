@@ -44,6 +44,13 @@ class Benchmark:
             raise ConfigError(
                 f"further_from={self.further_from}: expected the number of a made world, above 0."
             )
+        if self.further_from and self.world in range(
+            self.further_from, self.further_from + self.further_worlds
+        ):
+            raise ConfigError(
+                f"world={self.world} is among the {self.further_worlds} worlds from further_from={self.further_from}, "
+                "so it would be played twice as often. Begin behind it."
+            )
 
     @property
     def options(self) -> dict[str, Any]:
