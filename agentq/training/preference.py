@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentq.backbones.config import BackboneConfig, LoraSettings
 from agentq.critics.groundings import grounded_text, resolve_grounding
 from agentq.errors import ConfigError, MissingExtraError, TrainingError
+from agentq.training.pair_lengths import check_nothing_lost, length_groups, needed_length, pair_lengths
 
 if TYPE_CHECKING:
-    from agentq.backbones.backbone import Backbone
     from agentq.critics.preference import PreferenceCritic
 
 #: what transformers calls each schedule
@@ -39,6 +39,7 @@ class PreferenceTraining:
     max_length: int = (
         0  # tokens; 0: what the longest pair needs. A pair that does not fit is an error, never cut
     )
+    group_by_length: bool = True  # pairs of one length share a batch, the same ones in every epoch
     activation_checkpointing: bool = False
     seed: int = 0
 
@@ -85,7 +86,10 @@ def fit_preference(
     base = load_backbone(replace(backbone, lora=None))
     reference_hash = base.fingerprint
     rows = grounded_pairs(pairs, grounding)
-    limit = needed_length(rows, base, settings.max_length)
+    lengths = pair_lengths(rows, base)
+    limit = needed_length(lengths, base, settings.max_length)
+    if settings.group_by_length:
+        rows = rows.select(length_groups(lengths, settings.batch_size, settings.seed))
     on_accelerator = base.device.type != "cpu"
     model: Any = base.model
     trainer = DPOTrainer(
@@ -100,6 +104,7 @@ def fit_preference(
             gradient_accumulation_steps=settings.accumulate, warmup_steps=settings.warmup,
             weight_decay=settings.weight_decay, lr_scheduler_type=SCHEDULES[settings.schedule],
             gradient_checkpointing=settings.activation_checkpointing, seed=settings.seed,
+            train_sampling_strategy="sequential" if settings.group_by_length else "random",
             bf16=on_accelerator and backbone.dtype == "bfloat16", use_cpu=not on_accelerator,
             report_to="none", save_strategy="no", logging_steps=10, disable_tqdm=True,
         ),
@@ -136,48 +141,6 @@ def grounded_pairs(pairs: Any, grounding: str) -> Any:
         return found
 
     return pairs.map(with_text, load_from_cache_file=False).select_columns(rows.column_names)
-
-
-def needed_length(rows: Any, backbone: Backbone, wanted: int) -> int:
-    """Tokens of the longest pair, or ``wanted`` when that is enough. Raises ``TrainingError`` when nothing is."""
-    if not len(rows):
-        raise TrainingError(
-            "there are no pairs to learn from. Search more tasks, or lower the gap that a pair needs."
-        )
-    longest = max(
-        len(backbone.prompt_ids(row["prompt"]))
-        + max(len(backbone.action_ids(row[name][-1]["content"])) for name in ("chosen", "rejected"))
-        for row in rows
-    )
-    longest += 8  # templates may close a turn with more than its end token
-    allowed = min(wanted or longest, backbone.max_length)
-    if longest - 8 > allowed:
-        raise TrainingError(
-            f"the longest pair has {longest - 8} tokens, but only {allowed} are allowed "
-            f"(max_length={wanted or 'auto'}; {backbone.config.name!r} reads {backbone.max_length}). trl would cut the "
-            "reply off its end or drop the pair. Raise max_length, use a longer model, or render shorter observations."
-        )
-    return allowed
-
-
-def check_nothing_lost(prepared: Any, rows: int, limit: int) -> None:
-    """Raise ``TrainingError`` unless trl kept all rows and every token of their replies.
-
-    trl cuts sequences at ``max_length`` from the END, which is the reply, and silently drops rows whose reply is cut
-    away completely; what it will cut shows in the token ids that it prepared.
-    """
-    if len(prepared) != rows:
-        raise TrainingError(
-            f"trl kept {len(prepared)} of {rows} pairs at max_length={limit}: it drops pairs whose prompt alone fills "
-            "that. Raise max_length."
-        )
-    for number, row in enumerate(prepared):
-        replies = [len(row[name]) for name in ("chosen_ids", "rejected_ids")]
-        if min(replies) < 1 or len(row["prompt_ids"]) + max(replies) > limit:
-            raise TrainingError(
-                f"pair {number} has {len(row['prompt_ids'])} + {max(replies)} tokens, and trl cuts at {limit}: its "
-                "reply would lose its end. Raise max_length."
-            )
 
 
 def last_metrics(history: Sequence[dict[str, Any]]) -> dict[str, float]:

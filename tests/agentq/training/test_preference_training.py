@@ -15,12 +15,11 @@ from agentq.critics.preference import PreferenceCritic
 from agentq.errors import ConfigError, TrainingError
 from agentq.objectives.dpo import PairLogprobs, dpo_losses
 from agentq.scoring.replies import reply_logprobs
+from agentq.training.pair_lengths import length_groups, pair_lengths
 from agentq.training.preference import (
     PreferenceTraining,
-    check_nothing_lost,
     fit_preference,
     grounded_pairs,
-    needed_length,
 )
 from agentq.types import Candidate
 
@@ -38,35 +37,6 @@ def pairs(count: int = 12) -> Any:
         for i in range(count)
     ]
     return datasets.Dataset.from_list(rows)
-
-
-def prepared(prompt: int, chosen: int, rejected: int) -> dict[str, list[int]]:
-    return {"prompt_ids": [1] * prompt, "chosen_ids": [1] * chosen, "rejected_ids": [1] * rejected}
-
-
-def test_a_dropped_row_or_a_cut_reply_is_an_error() -> None:
-    check_nothing_lost([prepared(5, 3, 2)] * 2, 2, 8)
-    with pytest.raises(TrainingError, match="1 of 2 pairs"):
-        check_nothing_lost([prepared(5, 3, 2)], 2, 8)
-    with pytest.raises(TrainingError, match="lose its end"):
-        check_nothing_lost([prepared(5, 2, 2), prepared(5, 2, 4)], 2, 8)
-    with pytest.raises(TrainingError, match="lose its end"):
-        check_nothing_lost([prepared(5, 0, 2)], 1, 8)
-
-
-def test_the_length_is_that_of_the_longest_pair() -> None:
-    backbone = load_backbone(BackboneConfig(device="cpu"))
-    rows = pairs(2)
-    found = needed_length(rows, backbone, 0)
-    longest = len(backbone.prompt_ids(rows[1]["prompt"])) + len(backbone.action_ids("click[second]"))
-    assert longest <= found <= longest + 8
-    with pytest.raises(TrainingError, match="only 20 are allowed"):
-        needed_length(rows, backbone, 20)
-    long = rows.map(lambda row: {"prompt": [{"role": "user", "content": "mug " * 2000}]})
-    with pytest.raises(TrainingError, match="longest pair"):
-        needed_length(long, backbone, 0)
-    with pytest.raises(TrainingError, match="no pairs"):
-        needed_length(rows.select([]), backbone, 0)
 
 
 @pytest.mark.slow
@@ -188,7 +158,8 @@ def test_trl_and_the_critic_compute_the_same_log_probabilities(
         [backbone.action_ids(row[name][0]["content"]) for name in ("chosen", "rejected")] for row in rows
     ]
     with torch.no_grad():
-        ours = torch.stack([found.sum(dim=1) for found in reply_logprobs(backbone, prompts, replies)])
+        scored = torch.stack([found.sum(dim=1) for found in reply_logprobs(backbone, prompts, replies)])
+    ours = scored[length_groups(pair_lengths(rows, backbone), 6, seed=0)]
     data: Any = seen[0].train_dataset
     theirs = torch.tensor([[row["ref_chosen_logps"], row["ref_rejected_logps"]] for row in data])
     torch.testing.assert_close(theirs, ours, atol=1e-3, rtol=1e-4)
@@ -198,3 +169,27 @@ def test_trl_and_the_critic_compute_the_same_log_probabilities(
     assert loss == pytest.approx(
         dpo_losses(same, beta=0.1).mean().item(), abs=1e-3
     )  # log 2: nothing is learnt yet
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grouped", [True, False])
+def test_pairs_of_one_length_share_a_batch(
+    grouped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    widths: list[int] = []
+    loss = DPOTrainer.compute_loss
+
+    def spied(self: DPOTrainer, model: Any, inputs: dict[str, Any], *args: Any, **more: Any) -> Any:
+        widths.append(inputs["input_ids"].shape[1])
+        return loss(self, model, inputs, *args, **more)
+
+    monkeypatch.setattr(DPOTrainer, "compute_loss", spied)
+    long = [{"role": "user", "content": "Goal: a mug\n" + "Page: results 1, 2 found\n" * 12}]
+    rows = pairs(32).map(lambda row, i: {"prompt": long if i % 2 else row["prompt"]}, with_indices=True)
+    settings = PreferenceTraining(batch_size=4, group_by_length=grouped)
+    fit_preference(rows, BackboneConfig(device="cpu"), settings, LoraSettings(r=4), directory=tmp_path)
+    assert len(widths) == 8
+    short = sum(width < max(widths) / 2 for width in widths)
+    assert short == 4 if grouped else short < 4
