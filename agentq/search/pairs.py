@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,13 +32,16 @@ class PairSettings:
     #: every action and observation since.
     prompt: Literal["messages", "transcript"] = "messages"
     drop_examples: bool = False  # of a transcript keep the first two turns and the task, as published
+    at_most: int = 0  # pairs in all, drawn by the seed; 0: no limit
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.rule not in ("official", "path", "all"):
             raise ConfigError(f"rule={self.rule!r}: expected 'official', 'path' or 'all'.")
-        if self.minimum_gap < 0 or self.minimum_visits < 0:
+        if self.minimum_gap < 0 or self.minimum_visits < 0 or self.at_most < 0:
             raise ConfigError(
-                f"minimum_gap={self.minimum_gap}, minimum_visits={self.minimum_visits}: expected 0 or more."
+                f"minimum_gap={self.minimum_gap}, minimum_visits={self.minimum_visits}, at_most={self.at_most}: "
+                "expected 0 or more."
             )
 
 
@@ -136,6 +140,7 @@ def write_pairs(
             f"{searched} trees have no preference pair with {settings}. Search more tasks or iterations, or lower "
             "minimum_gap and minimum_visits."
         )
+    rows = at_most(rows, settings.at_most, settings.seed)
     about = {
         "settings": asdict(settings),
         "trees": searched,
@@ -144,6 +149,11 @@ def write_pairs(
         "source_sha256": None if source is None else hashlib.sha256(source.read_bytes()).hexdigest(),
     }
     return save_rows(rows, folder, about)
+
+
+def at_most(rows: list[dict[str, Any]], limit: int, seed: int) -> list[dict[str, Any]]:
+    """All rows, or ``limit`` of them drawn by ``seed``; 0: no limit."""
+    return random.Random(seed).sample(rows, limit) if 0 < limit < len(rows) else rows
 
 
 def save_rows(rows: Sequence[dict[str, Any]], folder: str | Path, about: dict[str, Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import permutations
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentq.errors import ConfigError, TrainingError
-from agentq.search.pairs import save_rows
+from agentq.search.pairs import at_most, save_rows
 from agentq.trajectories.reader import TrajectoryReader
 from agentq.trajectories.shards import list_shards
 from agentq.trajectories.transitions import Transition, transitions
@@ -53,8 +52,7 @@ def write_logged_pairs(
         raise TrainingError(
             f"{len(logs)} logs have no preference pair with {settings}. Collect with labels, or lower minimum_gap."
         )
-    if settings.at_most and len(rows) > settings.at_most:
-        rows = random.Random(settings.seed).sample(rows, settings.at_most)
+    rows = at_most(rows, settings.at_most, settings.seed)
     about = {
         "settings": asdict(settings),
         "logs": [log.directory.name for log in logs],

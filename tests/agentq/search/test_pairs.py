@@ -117,6 +117,21 @@ def test_written_with_their_origin(tmp_path: Path) -> None:
     assert "datasets" in about["versions"]
 
 
+def test_a_limit_draws_by_its_seed(tmp_path: Path) -> None:
+    trees = [grown() for _ in range(6)]
+    everything = write_pairs(trees, tmp_path / "all", PairSettings(rule="all"))
+    first = write_pairs(trees, tmp_path / "first", PairSettings(rule="all", at_most=4))
+    again = write_pairs(trees, tmp_path / "again", PairSettings(rule="all", at_most=4))
+    other = write_pairs(trees, tmp_path / "other", PairSettings(rule="all", at_most=4, seed=1))
+    assert len(first) == len(other) == 4 < len(everything)
+    assert first[:] == again[:]
+    assert all(row in list(everything) for row in first)
+    more = write_pairs(trees, tmp_path / "more", PairSettings(rule="all", at_most=10_000))
+    assert more[:] == everything[:]
+    with pytest.raises(ConfigError, match="at_most=-1"):
+        PairSettings(at_most=-1)
+
+
 def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no preference pair"):
         write_pairs([grown()], tmp_path / "pairs", PairSettings(minimum_gap=5))
