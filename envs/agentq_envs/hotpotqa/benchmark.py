@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from agentq.errors import ConfigError, TaskError
 from agentq_envs.benchmark import spread
 from agentq_envs.demonstrations import Alternative, Demonstration, DemonstrationSettings
-from agentq_envs.hotpotqa.demonstrations import play_all
+from agentq_envs.hotpotqa.demonstrations import Contrast, play_all
 from agentq_envs.hotpotqa.env import HotPotQAEnv
 from agentq_envs.hotpotqa.panels import ENVIRONMENT, Panel
 from agentq_envs.questions import value_answer, yes
@@ -28,6 +28,8 @@ class Benchmark:
     further_worlds: int = 9  # more made worlds whose questions are learnt from: names to copy, not to know
     further_from: int = 0  # the first of them; 0: the one behind ``world``
     comparisons: float | None = None  # share of sessions on comparison questions; none: as questions come
+    both_answers: bool = False  # the two answers of a comparison are tried in its every state
+    unanswered: float = 1.0  # share of the states kept in which a reader does not answer yet
 
     title: ClassVar[str] = "HotPotQA"
     environment: ClassVar[str] = "agentq_envs:agentq/HotPotQA-v0"
@@ -40,6 +42,8 @@ class Benchmark:
             )
         if self.comparisons is not None and not 0 <= self.comparisons <= 1:
             raise ConfigError(f"comparisons={self.comparisons}: expected a share from 0 to 1.")
+        if not 0 <= self.unanswered <= 1:
+            raise ConfigError(f"unanswered={self.unanswered}: expected a share from 0 to 1.")
         if self.further_from < 0:
             raise ConfigError(
                 f"further_from={self.further_from}: expected the number of a made world, above 0."
@@ -88,7 +92,11 @@ class Benchmark:
             for turn, task in enumerate(
                 self._drawn(env, tasks, -(-count // len(worlds)), f"{seed} {number}")
             ):
-                yield from play_all(env, [task], seed * 1_000_003 + turn, settings)
+                yield from play_all(env, [task], seed * 1_000_003 + turn, settings, self._contrast)
+
+    @property
+    def _contrast(self) -> Contrast:
+        return Contrast(self.both_answers, self.unanswered)
 
     def _drawn(self, env: HotPotQAEnv, tasks: Sequence[str], count: int, seed: str) -> list[str]:
         """``count`` questions of a world, with the share of comparisons that was asked for."""
@@ -112,7 +120,7 @@ class Benchmark:
         self, tasks: Sequence[str], seed: int, settings: DemonstrationSettings
     ) -> Iterator[Demonstration]:
         """One episode per task."""
-        yield from play_all(self.make_env(), tasks, seed, settings)
+        yield from play_all(self.make_env(), tasks, seed, settings, self._contrast)
 
     def answers(self, task: str, alternative: Alternative, rng: random.Random) -> list[str]:
         """How well it ends, whether it changed anything, whether its words were read before."""

@@ -8,15 +8,19 @@ side. It repeats what the prompt holds and decides nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from agentq.features.grounding import newest_text
 from agentq.types import Messages
+from agentq_envs.hotpotqa.comparison import compared
 
 _QUESTION = "Question: "
-_ACTION = re.compile(r"(?:search|lookup|finish)\[(.*)\]", re.DOTALL)
+_ACTION = re.compile(r"(search|lookup|finish)\[(.*)\]", re.DOTALL)
 _SENTENCE = re.compile(r"[^.]+(?:\.(?!\s|$)[^.]*)*\.*")
 _WORD = re.compile(r"[^\W_]+")
 _LIST = "Similar: "  # titles that a search offers instead of a page
+_NOT_FOUND = "Could not find"  # how such a line begins
+_FOUND = re.compile(r"\(Result \d+ / \d+\) ")  # in front of a sentence that a lookup shows
 _STEM = 5  # letters by which words are the same: "direct-ed" and "direct-or"
 _NAMED, _RELATED = 2, 2  # sentences at most
 
@@ -34,7 +38,7 @@ def facts(messages: Messages, action: str) -> str:
     read = [s for line in lines if line not in done for s in map(str.strip, _SENTENCE.findall(line)) if s]
     read = [s for s in dict.fromkeys(read) if not s.startswith(_LIST)]
     found = _ACTION.fullmatch(action.strip())
-    argument = found[1].strip() if found else action.strip()
+    argument = found[2].strip() if found else action.strip()
     holding = [sentence for sentence in read if _within(argument, sentence)][:_NAMED]
     asked = _stems(question)
     ranked = sorted(read, key=lambda sentence: -len(_stems(sentence) & asked))  # stable: earlier ones first
@@ -47,6 +51,36 @@ def facts(messages: Messages, action: str) -> str:
         f"question: {question}",
     ]
     return " | ".join(parts)
+
+
+def compared_facts(messages: Messages, action: str) -> str:
+    """`facts`, and how the pages that the question names compare: their numbers, and the names that both hold.
+
+    Returns "" when the newest message is not a compact prompt. Never raises on text.
+    """
+    content = newest_text(messages)
+    if not content.startswith(_QUESTION):
+        return ""
+    question, *lines = content.removeprefix(_QUESTION).splitlines()
+    found = _ACTION.fullmatch(action.strip())
+    argument = found[2].strip() if found else action.strip()
+    return " | ".join([facts(messages, action), *compared(question, _pages(lines), argument)])
+
+
+def _pages(lines: Sequence[str]) -> dict[str, list[str]]:
+    """The sentences that were read, by the title of the page that was open; "" for any before the first one."""
+    pages: dict[str, list[str]] = {}
+    title = sought = ""
+    for line in lines:
+        if action := _ACTION.fullmatch(line):
+            sought = action[2].strip() if action[1] == "search" else ""
+        elif not line.startswith(_NOT_FOUND):
+            title = sought or title
+            page = pages.setdefault(title, [])
+            page += [
+                s for s in map(str.strip, _SENTENCE.findall(_FOUND.sub("", line))) if s and s not in page
+            ]
+    return pages
 
 
 def _within(words: str, text: str) -> bool:

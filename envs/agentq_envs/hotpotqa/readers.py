@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentq_envs.hotpotqa.expert import Expert
@@ -59,6 +60,14 @@ class Reader:
     habits: ReadingHabits
     rng: random.Random
 
+    @property
+    def closed_answers(self) -> Sequence[str]:
+        """The two answers that a comparison can have; empty: anything may be the answer."""
+        question = self.expert.question
+        if question.answer in _CLOSED:
+            return _CLOSED
+        return [title for title, _ in question.supporting_facts] if question.type == "comparison" else []
+
     def act(self, session: Session) -> str:
         """The next action: the expert's, or a lapse from it."""
         planned = self.expert.act(session)
@@ -80,10 +89,8 @@ class Reader:
     def _guess(self, session: Session) -> str:
         """An answer of the right sort from what was read: mostly wrong."""
         question = self.expert.question
-        if question.answer in _CLOSED:
-            return self.rng.choice(_CLOSED)
-        if question.type == "comparison":
-            return self.rng.choice([title for title, _ in question.supporting_facts])
+        if self.closed_answers:
+            return self.rng.choice(self.closed_answers)
         read = " ".join(turn.observation for turn in session.turns)
         numbers = str(question.answer)[:1].isdigit()
         found = [text for text in _names(read) if text[0].isdigit() == numbers]

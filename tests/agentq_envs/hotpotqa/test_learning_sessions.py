@@ -41,9 +41,53 @@ def test_further_worlds_begin_where_asked() -> None:
     assert set(found[10:]) <= other
 
 
+def test_both_answers_of_a_comparison_are_tried_in_every_state(made_tasks: TaskSet) -> None:
+    settings = DemonstrationSettings(alternatives=3)
+    benchmark = Benchmark(further_worlds=0, comparisons=0.5, both_answers=True)
+    for session in benchmark.sessions(12, 3, settings):
+        question = made_tasks.questions[made_tasks.index(session.task)]
+        titles = [title for title, _ in question.supporting_facts]
+        answers = ["yes", "no"] if question.answer in ("yes", "no") else titles
+        for step in session.steps:
+            values = {tried.action: tried.value for tried in step.alternatives}
+            assert len(values) <= 3
+            if question.type == "comparison":
+                assert {f"finish[{answer}]" for answer in answers} <= set(values)
+                assert sorted(values[f"finish[{answer}]"] for answer in answers) == [0.0, 1.0]
+
+
+def test_a_reader_alone_seldom_tries_both(made_tasks: TaskSet) -> None:
+    settings = DemonstrationSettings(alternatives=3)
+    sessions = Benchmark(further_worlds=0, comparisons=1.0).sessions(12, 3, settings)
+    tried = [
+        sum(a.action.startswith("finish[") for a in step.alternatives)
+        for played in sessions
+        for step in played.steps
+    ]
+    assert sum(count == 2 for count in tried) < len(tried) / 2
+
+
+def test_states_in_which_a_reader_reads_on_have_their_share() -> None:
+    settings = DemonstrationSettings()
+
+    def answering(share: float) -> list[bool]:
+        sessions = Benchmark(further_worlds=0, unanswered=share).sessions(40, 3, settings)
+        return [step.action.startswith("finish[") for played in sessions for step in played.steps]
+
+    everything, some, none = answering(1.0), answering(0.2), answering(0.0)
+    assert none == [True] * sum(none)
+    assert sum(everything) >= 30
+    reading = everything.count(False)
+    assert 0.1 * reading < some.count(False) < 0.35 * reading
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"comparisons": 1.5}, "comparisons=1.5"), ({"further_from": -1}, "further_from=-1")],
+    [
+        ({"comparisons": 1.5}, "comparisons=1.5"),
+        ({"unanswered": -0.1}, "unanswered=-0.1"),
+        ({"further_from": -1}, "further_from=-1"),
+    ],
 )
 def test_what_cannot_be_drawn_is_refused(options: dict[str, float], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
