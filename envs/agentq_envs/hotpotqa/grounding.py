@@ -30,15 +30,13 @@ def facts(messages: Messages, action: str) -> str:
 
     Returns "" when the newest message is not a compact prompt. Never raises on text.
     """
-    content = newest_text(messages)
-    if not content.startswith(_QUESTION):
+    if (prompt := _read(messages)) is None:
         return ""
-    question, *lines = content.removeprefix(_QUESTION).splitlines()
+    question, lines = prompt
     done = [line for line in lines if _ACTION.fullmatch(line)]
     read = [s for line in lines if line not in done for s in map(str.strip, _SENTENCE.findall(line)) if s]
     read = [s for s in dict.fromkeys(read) if not s.startswith(_LIST)]
-    found = _ACTION.fullmatch(action.strip())
-    argument = found[2].strip() if found else action.strip()
+    argument = _argument(action)
     holding = [sentence for sentence in read if _within(argument, sentence)][:_NAMED]
     asked = _stems(question)
     ranked = sorted(read, key=lambda sentence: -len(_stems(sentence) & asked))  # stable: earlier ones first
@@ -58,13 +56,25 @@ def compared_facts(messages: Messages, action: str) -> str:
 
     Returns "" when the newest message is not a compact prompt. Never raises on text.
     """
+    if (prompt := _read(messages)) is None:
+        return ""
+    question, lines = prompt
+    argument = _argument(action)
+    return " | ".join([facts(messages, action), *compared(question, _pages(lines), argument)])
+
+
+def _read(messages: Messages) -> tuple[str, list[str]] | None:
+    """The question of a compact prompt and the lines behind it; None: the newest message is no such prompt."""
     content = newest_text(messages)
     if not content.startswith(_QUESTION):
-        return ""
-    question, *lines = content.removeprefix(_QUESTION).splitlines()
+        return None
+    question, *lines = content.removeprefix(_QUESTION).splitlines() or [""]
+    return question, lines
+
+
+def _argument(action: str) -> str:
     found = _ACTION.fullmatch(action.strip())
-    argument = found[2].strip() if found else action.strip()
-    return " | ".join([facts(messages, action), *compared(question, _pages(lines), argument)])
+    return found[2].strip() if found else action.strip()
 
 
 def _pages(lines: Sequence[str]) -> dict[str, list[str]]:

@@ -88,6 +88,10 @@ def test_what_two_pages_say_of_each_other(
     assert behind(question, lines, action) == parts
 
 
+def test_a_prompt_without_a_word_is_no_error() -> None:
+    assert behind("", [], "finish[Coldby]") == ["pages: none"]
+
+
 def test_an_action_on_a_page_puts_that_page_first() -> None:
     question = "Who is younger, Karin Ormdell or Jon Salberg?"
     years = "Jon Salberg 1908 earlier than 1921 Karin Ormdell"
