@@ -259,8 +259,9 @@ def logged(
 ) -> Path:
     """The log of one round, collected on training tasks of its own; a stopped collection goes on.
 
-    Without a critic the policy acts alone. With one the agent visits the states that its critic leads it
-    to, so that the next critic also learns where this one errs (DAgger, Ross et al. 2011, arXiv 1011.0686).
+    Without a critic the policy acts alone, and labels of the kind "guided" are those of the policy. With one
+    the agent visits the states that its critic leads it to, so that the next critic also learns where this
+    one errs (DAgger, Ross et al. 2011, arXiv 1011.0686).
     """
     folder, options = config.folder / "collected" / f"round-{number}", config.collect
     tasks = list(benchmark(config).panel(options.split).tasks)
@@ -273,13 +274,16 @@ def logged(
     selector = First() if critic is None else BestOfN()
     decider = AgentDecider(Agent(policy, selector, critic, n=options.n, on_invalid="execute"))
     once = AgentDecider(Agent(policy, First(), n=1, on_invalid="execute"))
+    labels = options.labels
+    if critic is None and labels.kind == "guided":
+        labels = replace(labels, kind="policy")  # the same, without seven candidates that nobody looks at
     with TrajectoryWriter(folder) as writer:
         found = collect(
             make_env,
             episodes,
             decider,
             writer,
-            options.labels,
+            labels,
             continue_with=once,
             batch_size=config.batch_size,
         )

@@ -17,11 +17,13 @@ from agentq_eval.continuations import Start, continued_returns
 from agentq_eval.rollouts import Episode, run_episodes
 from agentq_eval.running.deciders import Decider
 
-#: none: logged returns alone; policy: the collecting policy plays on; expert: the environment's
+#: none: logged returns alone; policy: the collecting policy plays on; guided: the agent that collects does, with its
+#: selector and critic, so a label says what an action is worth to an agent that chooses; expert: the environment's
 #: ``expert_action()`` does; player: its ``player_action()``, of somebody who sees no more than the agent; lookahead:
 #: exact values of the environment's ``lookahead(actions, gamma)``. Where things are hidden, expert and lookahead know
 #: where they are and so give looking for them no worth.
-LabelKind = Literal["none", "policy", "expert", "player", "lookahead"]
+LabelKind = Literal["none", "policy", "guided", "expert", "player", "lookahead"]
+_PLAYED_BY_AGENTS = ("policy", "guided")
 _PLAYING_ON = {"expert": "expert_action", "player": "player_action"}
 _LONGEST = 200  # steps of a continuation, where the environment has no limit
 _WINDOW = 16  # episodes whose candidates are labelled together by a policy; a kill loses at most these
@@ -32,7 +34,7 @@ class LabelSettings:
     """How the candidates of a logged state get values of their own."""
 
     kind: LabelKind = "expert"
-    count: int = 1  # continuations per candidate; policy only, the others are deterministic
+    count: int = 1  # continuations per candidate; policy and guided only, the others are deterministic
     gamma: float = 0.9  # discount per step
 
 
@@ -66,9 +68,10 @@ def collect(
 ) -> CollectionSummary:
     """Play the episodes that the log does not hold yet and append each, labelled, when it is done.
 
-    An episode given twice is played once. Labels by a policy are made for 16 episodes together.
+    An episode given twice is played once. Labels by an agent are made for 16 episodes together.
 
-    ``continue_with`` plays the continuations of ``kind="policy"`` (default: ``decider``). Raises
+    ``continue_with`` plays the continuations of ``kind="policy"`` (default: ``decider``), ``decider`` those of
+    ``kind="guided"`` (policy iteration: the next critic values what this agent will do). Raises
     ``ConfigError`` when the environment lacks what the kind of label needs.
     """
     labels = labels or LabelSettings()
@@ -85,8 +88,9 @@ def collect(
     )
     scores: list[float] = []
     steps = 0
-    for window in _windows(played, _WINDOW if labels.kind == "policy" else 1):
-        for trajectory in _labelled(window, states, make_env, continue_with or decider, labels):
+    playing_on = continue_with if continue_with is not None and labels.kind == "policy" else decider
+    for window in _windows(played, _WINDOW if labels.kind in _PLAYED_BY_AGENTS else 1):
+        for trajectory in _labelled(window, states, make_env, playing_on, labels):
             writer.write(trajectory, episode=_id(Episode(trajectory.task, trajectory.seed)))
             scores.append(trajectory.score)
             steps += len(trajectory.steps)
@@ -111,7 +115,7 @@ def _check_offers(env: Any, kind: LabelKind) -> None:
 def _kept(env: Any, decision: Decision, labels: LabelSettings) -> _State:
     actions = tuple(candidate.action for candidate in decision.candidates)
     valid = [action for action in actions if action is not None]
-    if labels.kind == "policy":
+    if labels.kind in _PLAYED_BY_AGENTS:
         return _State(env.snapshot(), actions, None)
     if labels.kind == "lookahead":
         found = env.lookahead(valid, labels.gamma)
@@ -137,7 +141,7 @@ def _labelled(
     keys = [(t.task, t.seed, number) for t in window for number in range(len(t.steps))]
     kept = [states.pop(key) for key in keys]
     values = [state.values for state in kept]
-    if labels.kind == "policy":
+    if labels.kind in _PLAYED_BY_AGENTS:
         values = _continued(keys, kept, make_env, decider, labels)
     remaining = iter(values)
     for trajectory in window:

@@ -190,6 +190,19 @@ def test_another_decider_may_play_the_continuations(
         np.testing.assert_allclose(step.labels, other.labels)
 
 
+def test_guided_labels_are_those_of_the_agent_that_collects(
+    tmp_path: Path, make_env: MakeEnv, episodes: list[Episode], decider: Decider
+) -> None:
+    """Whoever else is named to play on, which the labels by a policy listen to, plays no part."""
+    expert, guided = ExpertDecider(), LabelSettings("guided", gamma=0.8)
+    log = collected(tmp_path / "g", make_env, episodes[:6], expert, guided, continue_with=decider)
+    expected = collected(tmp_path / "e", make_env, episodes[:6], expert, LabelSettings("expert", gamma=0.8))
+    other = LabelSettings("policy", gamma=0.8)
+    by_policy = collected(tmp_path / "p", make_env, episodes[:6], expert, other, continue_with=decider)
+    assert shown(log) == shown(expected)
+    assert shown(log) != shown(by_policy)
+
+
 def test_several_continuations_are_averaged(
     tmp_path: Path, make_env: MakeEnv, episodes: list[Episode], decider: Decider
 ) -> None:
@@ -210,6 +223,7 @@ def test_several_continuations_are_averaged(
     [
         ("policy", "snapshot"),
         ("policy", "restore"),
+        ("guided", "snapshot"),
         ("expert", "expert_action"),
         ("lookahead", "lookahead"),
     ],

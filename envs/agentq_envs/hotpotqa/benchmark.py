@@ -30,6 +30,7 @@ class Benchmark:
     comparisons: float | None = None  # share of sessions on comparison questions; none: as questions come
     both_answers: bool = False  # the two answers of a comparison are tried in its every state
     unanswered: float = 1.0  # share of the states kept in which a reader does not answer yet
+    guesses: int = 0  # answers picked from what was read that are tried in every state
 
     title: ClassVar[str] = "HotPotQA"
     environment: ClassVar[str] = "agentq_envs:agentq/HotPotQA-v0"
@@ -44,6 +45,8 @@ class Benchmark:
             raise ConfigError(f"comparisons={self.comparisons}: expected a share from 0 to 1.")
         if not 0 <= self.unanswered <= 1:
             raise ConfigError(f"unanswered={self.unanswered}: expected a share from 0 to 1.")
+        if self.guesses < 0:
+            raise ConfigError(f"guesses={self.guesses}: expected a number of answers, at least 0.")
         if self.further_from < 0:
             raise ConfigError(
                 f"further_from={self.further_from}: expected the number of a made world, above 0."
@@ -96,7 +99,7 @@ class Benchmark:
 
     @property
     def _contrast(self) -> Contrast:
-        return Contrast(self.both_answers, self.unanswered)
+        return Contrast(self.both_answers, self.unanswered, self.guesses)
 
     def _drawn(self, env: HotPotQAEnv, tasks: Sequence[str], count: int, seed: str) -> list[str]:
         """``count`` questions of a world, with the share of comparisons that was asked for."""

@@ -26,6 +26,7 @@ class Contrast:
         False  # the two answers that a comparison has are among the alternatives of its every state
     )
     unanswered: float = 1.0  # share of the states kept in which the reader goes on reading
+    guesses: int = 0  # answers picked from what was read, right or not, among the alternatives of every state
 
     def keeps(self, action: str, rng: random.Random) -> bool:
         """Whether a state with this next action is kept."""
@@ -55,7 +56,9 @@ def play(
         action = reader.act(env.session)
         if rng.random() < settings.keep and contrast.keeps(action, rng):
             draws = (action, *(reader.act(env.session) for _ in range(settings.draws - 1)))
-            others = _alternatives(env, reader, [action, *answers], settings)
+            others = _alternatives(
+                env, reader, [action, *answers, *_guesses(env, reader, contrast.guesses)], settings
+            )
             messages: Sequence[Message] = info["messages"]
             steps.append(DemonstrationStep(tuple(messages), action, draws, others))
         _, reward, _, _, info = env.step(action)
@@ -73,6 +76,12 @@ def play_all(
     """One episode per task, in order."""
     for task in tasks:
         yield play(env, task, seed, settings, contrast)
+
+
+def _guesses(env: HotPotQAEnv, reader: Reader, count: int) -> list[str]:
+    """At most ``count`` distinct answers picked from what was read."""
+    found = reader.guesses(env.session) if count else []
+    return [f"finish[{answer}]" for answer in reader.rng.sample(found, min(count, len(found)))]
 
 
 def _alternatives(

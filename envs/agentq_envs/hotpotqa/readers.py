@@ -86,15 +86,16 @@ class Reader:
             return f"finish[{self._guess(session)}]"
         return planned
 
-    def _guess(self, session: Session) -> str:
-        """An answer of the right sort from what was read: mostly wrong."""
-        question = self.expert.question
+    def guesses(self, session: Session) -> Sequence[str]:
+        """Answers of the right sort from what was read: mostly wrong; none before anything was."""
         if self.closed_answers:
-            return self.rng.choice(self.closed_answers)
+            return self.closed_answers
         read = " ".join(turn.observation for turn in session.turns)
-        numbers = str(question.answer)[:1].isdigit()
-        found = [text for text in _names(read) if text[0].isdigit() == numbers]
-        return self.rng.choice(found) if found else str(question.answer)
+        numbers = str(self.expert.question.answer)[:1].isdigit()
+        return [text for text in _names(read) if text[0].isdigit() == numbers]
+
+    def _guess(self, session: Session) -> str:
+        return self.rng.choice(self.guesses(session) or [str(self.expert.question.answer)])
 
     def _mentioned(self, session: Session) -> str:
         """Something that question or text names."""

@@ -81,12 +81,43 @@ def test_states_in_which_a_reader_reads_on_have_their_share() -> None:
     assert 0.1 * reading < some.count(False) < 0.35 * reading
 
 
+def tried_answers(guesses: int) -> list[tuple[str, dict[str, float], int]]:
+    """Prompt, answers tried with their values, number of actions tried, of each state of a few sessions."""
+    settings = DemonstrationSettings(alternatives=4)
+    return [
+        (
+            str(step.messages[-1]["content"]),
+            {a.action[7:-1]: a.value for a in step.alternatives if a.action.startswith("finish[")},
+            len(step.alternatives),
+        )
+        for played in Benchmark(further_worlds=0, comparisons=0.0, guesses=guesses).sessions(20, 3, settings)
+        for step in played.steps
+    ]
+
+
+def test_answers_picked_from_what_was_read_are_tried_in_every_state() -> None:
+    none, two = tried_answers(0), tried_answers(2)
+    rest = [entry for entry in two if "\n" in entry[0]]
+    assert all(count <= 4 for _, _, count in two)
+    assert sum(len(answers) >= 2 for _, answers, _ in rest) > 0.8 * len(rest)
+    assert sum(len(answers) >= 2 for _, answers, _ in none) < 0.5 * len(none)
+    wrong = [(prompt, answer) for prompt, answers, _ in two for answer, value in answers.items() if not value]
+    assert len(wrong) > len(rest)
+    assert all(answer in prompt for prompt, answer in wrong)
+
+
+def test_before_anything_was_read_there_is_nothing_to_guess() -> None:
+    """Else the right answer, which nobody can know there, would be learnt as one worth giving."""
+    assert not [answers for prompt, answers, _ in tried_answers(2) if "\n" not in prompt and answers]
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         ({"comparisons": 1.5}, "comparisons=1.5"),
         ({"unanswered": -0.1}, "unanswered=-0.1"),
         ({"further_from": -1}, "further_from=-1"),
+        ({"guesses": -1}, "guesses=-1"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(options: dict[str, float], named: str) -> None:
