@@ -276,7 +276,7 @@ def logged(
     once = AgentDecider(Agent(policy, First(), n=1, on_invalid="execute"))
     labels = options.labels
     if critic is None and labels.kind == "guided":
-        labels = replace(labels, kind="policy")  # the same, without seven candidates that nobody looks at
+        labels = replace(labels, kind="policy")  # the same, without candidates that nobody looks at
     with TrajectoryWriter(folder) as writer:
         found = collect(
             make_env,

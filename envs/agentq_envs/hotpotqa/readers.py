@@ -87,7 +87,7 @@ class Reader:
         return planned
 
     def guesses(self, session: Session) -> Sequence[str]:
-        """Answers of the right sort from what was read: mostly wrong; none before anything was."""
+        """Answers of the right sort, mostly wrong: the two of a comparison, else what was read; may be empty."""
         if self.closed_answers:
             return self.closed_answers
         read = " ".join(turn.observation for turn in session.turns)
@@ -95,7 +95,9 @@ class Reader:
         return [text for text in _names(read) if text[0].isdigit() == numbers]
 
     def _guess(self, session: Session) -> str:
-        return self.rng.choice(self.guesses(session) or [str(self.expert.question.answer)])
+        found = self.guesses(session)
+        # No draw where there is no choice: the sessions of a seed stay what models were trained on.
+        return self.rng.choice(found) if found else str(self.expert.question.answer)
 
     def _mentioned(self, session: Session) -> str:
         """Something that question or text names."""
