@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from agentq import BackboneConfig, load_backbone
 from agentq.backbones import LoraSettings
 from agentq.backbones.loading import resolve_name
 from agentq.backbones.weight_files import files_digest, weight_files
+from agentq.critics.checkpoint import with_adapter
 
 
 @pytest.fixture(params=["4bit", "8bit"])
@@ -26,6 +28,18 @@ def test_rounded_weights_are_known_by_their_files(quantized: dict[str, str], tmp
     assert load_backbone(BackboneConfig(str(copied), **quantized)).fingerprint == base.fingerprint  # type: ignore[arg-type]
     assert adapted.hash_weights() == adapted.fingerprint == base.fingerprint
     assert len({base.fingerprint, other.fingerprint, whole.fingerprint}) == 3
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_an_adapter_leaves_rounded_weights_what_they_are(
+    quantized: dict[str, str], tmp_path: Path, copied: bool
+) -> None:
+    """Else a critic on a base in 4 bits could not be loaded again."""
+    made: Any = load_backbone(BackboneConfig(lora=LoraSettings(), **quantized)).model  # type: ignore[arg-type]
+    made.save_pretrained(tmp_path)
+    base = load_backbone(BackboneConfig(**quantized))  # type: ignore[arg-type]
+    expected = base.fingerprint
+    assert with_adapter(base, tmp_path, copied).fingerprint == expected
 
 
 def test_files_of_a_folder(tmp_path: Path) -> None:
