@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -45,10 +47,15 @@ class BranchingBatch:
 
     input_ids: Tensor  # (B, T)
     position_ids: Tensor  # (B, T) restart behind the prompt for every branch
-    mask: Tensor  # (B, 1, T, T) bool, True: row may look at column
+    segment: Tensor  # (B, T) 0: prompt, 1..: branches, -1: padding
     source: Tensor  # (P,) flat index into B*T of the token that predicts
     target: Tensor  # (P,) token id to be predicted
     weight: Tensor  # (P,)
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, 1, T, T) bool, True: row may look at column. Made where the batch is: T times its other tensors."""
+        return _visible(self.segment)
 
     def to(self, device: torch.device) -> BranchingBatch:
         """The same batch on another device."""
@@ -58,47 +65,42 @@ class BranchingBatch:
 def collate(examples: Sequence[BranchingExample], pad_id: int) -> BranchingBatch:
     """Pack examples into one padded batch."""
     width = max(example.length for example in examples)
-    input_ids = torch.full((len(examples), width), pad_id)
-    position_ids = torch.zeros((len(examples), width), dtype=torch.long)
-    segment = torch.full((len(examples), width), -1)  # 0: prompt, 1..: branches, -1: padding
-    source: list[int] = []
-    target: list[int] = []
-    weight: list[float] = []
+    shape = (len(examples), width)
+    input_ids, segment = np.full(shape, pad_id), np.full(shape, -1)
+    position_ids, weights = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+    before = np.zeros(shape, np.int64)  # flat index of the token that a token is predicted from
     for row, example in enumerate(examples):
-        start = len(example.prompt)
-        input_ids[row, :start] = torch.tensor(example.prompt)
-        position_ids[row, :start] = torch.arange(start)
-        segment[row, :start] = 0
-        for number, branch in enumerate(example.branches, start=1):
-            end = start + len(branch.ids)
-            input_ids[row, start:end] = torch.tensor(branch.ids)
-            first = len(example.prompt)
-            position_ids[row, start:end] = torch.arange(first, first + end - start)
-            segment[row, start:end] = number
-            for offset, value in enumerate(branch.weights):
-                if value:
-                    before = first - 1 if offset == 0 else start + offset - 1
-                    source.append(row * width + before)
-                    target.append(branch.ids[offset])
-                    weight.append(value)
-            start = end
+        start, length = len(example.prompt), example.length
+        lengths = [len(branch.ids) for branch in example.branches]
+        first = np.cumsum([start, *lengths[:-1]]) if lengths else np.zeros(0, np.int64)
+        pieces = (example.prompt, *(branch.ids for branch in example.branches))
+        input_ids[row, :length] = np.fromiter(chain.from_iterable(pieces), np.int64, length)
+        weights[row, start:length] = np.fromiter(
+            chain.from_iterable(branch.weights for branch in example.branches), np.float32, length - start
+        )
+        segment[row, :length] = np.repeat(np.arange(len(lengths) + 1), [start, *lengths])
+        position_ids[row, :length] = np.arange(length)
+        position_ids[row, start:length] -= np.repeat(first - start, lengths)
+        before[row] = row * width - 1 + np.arange(width)
+        before[row, first[np.array(lengths) > 0]] = row * width + start - 1  # a branch follows the prompt
+    predicted = weights != 0
     return BranchingBatch(
-        input_ids,
-        position_ids,
-        _visible(segment),
-        torch.tensor(source),
-        torch.tensor(target),
-        torch.tensor(weight, dtype=torch.float32),
+        torch.from_numpy(input_ids),
+        torch.from_numpy(position_ids),
+        torch.from_numpy(segment),
+        torch.from_numpy(before[predicted]),
+        torch.from_numpy(input_ids[predicted]),
+        torch.from_numpy(weights[predicted]),
     )
 
 
 def _visible(segment: Tensor) -> Tensor:
     """(B, 1, T, T): earlier tokens of the prompt or of the same branch; padding sees itself only."""
     width = segment.shape[1]
-    causal = torch.ones((width, width), dtype=torch.bool).tril()
+    causal = torch.ones((width, width), dtype=torch.bool, device=segment.device).tril()
     of_row, of_column = segment[:, :, None], segment[:, None, :]
     same = (of_row == of_column) | (of_column == 0)
-    own = torch.eye(width, dtype=torch.bool)
+    own = torch.eye(width, dtype=torch.bool, device=segment.device)
     return ((same & causal & (of_column >= 0) & (of_row >= 0)) | own)[:, None]
 
 
