@@ -7,7 +7,8 @@ asks (in a shop: what page follows, how much of what was asked for is there, was
 How much of the values' variance the model then explains on validation tasks is written into its card.
 
 A second stage learns from what the policy itself proposes: with --log, the labelled candidates of logs take the
-place of replayed sessions, and every twentieth task is held out.
+place of replayed sessions (or, with --mixed, come besides them), and every twentieth task is held out. A backbone
+that has learnt what it can hold goes on with more layers (--layers), which at first change nothing.
 
     accelerate launch recipes/tune_representation.py --output runs/representation
     accelerate launch recipes/tune_representation.py --environment alfworld --backbone.name runs/household/model
@@ -60,9 +61,13 @@ class Config:
     environment: str = "webshop"  # a folder of agentq_envs with a module `benchmark`, or module:Class
     data: dict[str, Any] = field(default_factory=dict[str, Any])  # fields of its Benchmark
     log: tuple[Path, ...] = ()  # labelled logs whose candidates are learnt, instead of replayed sessions
+    mixed: bool = False  # with --log: learn replayed sessions besides, in one random order
     validation_log: tuple[Path, ...] = ()  # labelled logs to measure on; none: every twentieth task
     grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
     backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
+    layers: int | None = (
+        None  # blocks are added up to this number before tuning (block expansion); none: as it is
+    )
     sessions: int = 4500  # replayed in all
     alternatives: int = 6  # distinct actions tried per state
     keep: float = 0.25  # share of the states that is learnt
@@ -82,19 +87,26 @@ class Config:
 def main() -> None:
     """Replayed sessions -> answers behind actions -> tuning -> validation -> model folder with its card."""
     from agentq.backbones import load_backbone
+    from agentq.backbones.block_expansion import expand_blocks
 
     config = load_config(Config)
     if config.validation_log and not config.log:
         raise ConfigError(
             "--validation_log is measured on where --log is learnt from. Give --log, or leave both out."
         )
+    if config.mixed and not config.log:
+        raise ConfigError("--mixed learns replayed sessions besides logs. Give --log, or leave it out.")
     config.output.mkdir(parents=True, exist_ok=True)
     (config.output / "config.yaml").write_text(to_yaml(config))
 
     began = time.time()
     backbone = load_backbone(config.backbone)
+    if config.layers is not None:
+        expand_blocks(backbone, config.layers)
     tokens = ChatTokenizer(backbone.tokenizer, "critic")
     examples, held = (logged if config.log else replayed)(config, tokens)
+    if config.mixed:
+        examples += replayed_examples(config, tokens)
     print(f"{len(examples)} states with tried actions after {time.time() - began:.0f} s", flush=True)
 
     before = explained(backbone, held, config)
@@ -109,11 +121,16 @@ def main() -> None:
 
 def replayed(config: Config, tokens: ChatTokenizer) -> tuple[list[BranchingExample], States]:
     """Examples of sessions on training tasks, and the states of sessions on validation tasks."""
-    parts = parts_of(config.sessions, config.seed)
-    examples = list(in_processes(partial(answered, config, tokens), parts, config.workers))
     learnt = benchmark(config)
     tasks = learnt.panel("validation").tasks[: config.validation_sessions]
-    return examples, list(states_of(learnt.replay(tasks, config.seed, demonstration_settings(config))))
+    held = list(states_of(learnt.replay(tasks, config.seed, demonstration_settings(config))))
+    return replayed_examples(config, tokens), held
+
+
+def replayed_examples(config: Config, tokens: ChatTokenizer) -> list[BranchingExample]:
+    """Examples of sessions on training tasks."""
+    parts = parts_of(config.sessions, config.seed)
+    return list(in_processes(partial(answered, config, tokens), parts, config.workers))
 
 
 def logged(config: Config, tokens: ChatTokenizer) -> tuple[list[BranchingExample], States]:
@@ -291,6 +308,8 @@ def write_card(
     lines = "\n".join(f"- {name}: {value:.3f}" for name, value in measured.items())
     if config.log:
         source = f"candidates of a policy in {len(config.log)} labelled logs of training tasks, share {config.keep}"
+        if config.mixed:
+            source += f", and {config.sessions} replayed scripted sessions"
         held = "--validation_log" if config.validation_log else "every twentieth logged task"
     else:
         source = f"{config.sessions} replayed scripted sessions on training tasks, up to {config.alternatives} actions"

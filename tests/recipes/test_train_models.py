@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from agentq import BackboneConfig, load_backbone
-from agentq.trajectories import TrajectoryWriter
+from agentq.trajectories import TrajectoryReader, TrajectoryWriter
 
 SHAPE = ("--shape.vocabulary=700", "--shape.hidden=48", "--shape.intermediate=64", "--shape.layers=3",
          "--shape.head_dim=16")  # fmt: skip
@@ -86,6 +86,21 @@ def test_a_log_can_be_kept_to_measure_on(
     assert "Measured on --validation_log" in (tmp_path / "model" / "README.md").read_text()
 
 
+def test_more_layers_learn_logs_and_replayed_sessions_together(
+    policy: Path, labelled_log: Path, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    start = load_backbone(BackboneConfig(name=str(policy)))
+    printed = finish(
+        "tune_representation.py", f"--output={tmp_path}", f"--backbone.name={policy}", f"--log=[{labelled_log}]",
+        "--mixed", f"--layers={start.num_layers + 1}", *FEW, "--keep=1",
+    )  # fmt: skip
+    alone = sum(len(episode.trajectory.steps) for episode in TrajectoryReader(labelled_log))
+    assert int(printed.split(" states with tried actions")[0].split()[-1]) > alone
+    assert "replayed scripted sessions" in (tmp_path / "model" / "README.md").read_text()
+    tuned = load_backbone(BackboneConfig(name=str(tmp_path / "model")))
+    assert tuned.num_layers == start.num_layers + 1
+
+
 def test_logs_without_labelled_tasks_are_refused(
     policy: Path, tmp_path: Path, start: Callable[..., CompletedProcess[str]]
 ) -> None:
@@ -107,6 +122,7 @@ def test_a_validation_log_needs_a_log_and_labels(
         f"--validation_log=[{tmp_path / 'empty'}]",
         f"--output={tmp_path / 'x'}",
     )
+    assert "Give --log, or leave it out" in start("tune_representation.py", "--mixed", options[-1]).stderr
     for more, words in (
         ((), "Give --log"),
         ((f"--log=[{labelled_log}]",), "no labelled states to measure on"),
