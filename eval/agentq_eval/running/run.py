@@ -130,7 +130,14 @@ def workers_for(settings: RunSettings) -> int:
         return settings.workers
     if any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd")):
         return 1  # the models of all workers would have to fit on the accelerator
-    return min(os.cpu_count() or 1, 4)
+    return min(_cores(), 4)
+
+
+def _cores() -> int:
+    """Cores that this process may use: fewer than the machine has under taskset, a scheduler or a container."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS, Windows
 
 
 def _planned_arm(suite: Suite, arm: ArmSpec, n: int, fingerprints: Mapping[str, str]) -> PlannedArm:
@@ -171,7 +178,7 @@ def _start(
         from agentq_eval.running.ray_handle import RayHandle
 
         return RayHandle(build, playing)
-    threads = max(1, (os.cpu_count() or 1) // count)
+    threads = max(1, _cores() // count)
     return ProcessHandle(build, playing, threads)
 
 

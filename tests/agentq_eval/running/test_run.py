@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -204,6 +205,17 @@ def test_workers_are_counted_or_refused() -> None:
     for bad in (RunSettings("thread", 2), RunSettings(workers=-1), RunSettings(slots=0)):
         with pytest.raises(ConfigError):
             workers_for(bad)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system ties no process to cores")
+def test_a_process_tied_to_one_core_has_one_worker() -> None:
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert workers_for(RunSettings("process")) == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert workers_for(RunSettings("process")) in (1, min(len(allowed), 4))  # 1 beside an accelerator
 
 
 def test_no_thread_stays_behind(suite: Suite, playing: Playing, tmp_path: Path) -> None:
