@@ -65,9 +65,7 @@ class Config:
     validation_log: tuple[Path, ...] = ()  # labelled logs to measure on; none: every twentieth task
     grounding: str = "agentq.features.grounding:quoted_line"  # text put behind an action; "": none
     backbone: BackboneConfig = field(default_factory=BackboneConfig)  # with lora: adapters, else all weights
-    layers: int | None = (
-        None  # blocks are added up to this number before tuning (block expansion); none: as it is
-    )
+    layers: int | None = None  # added to before tuning, up to this number (block expansion); none: as it is
     sessions: int = 4500  # replayed in all
     alternatives: int = 6  # distinct actions tried per state
     keep: float = 0.25  # share of the states that is learnt

@@ -31,7 +31,7 @@ class Backbone(ChatTokenizer):
         self._files = files
         self._hashed: tuple[int, str] | None = None  # state of the weights, and their hash
 
-    def around(self, model: nn.Module) -> Backbone:
+    def with_model(self, model: nn.Module) -> Backbone:
         """This base inside ``model``, e.g. with an adapter: its base weights and so its fingerprint are the same."""
         return Backbone(model, self.tokenizer, self.config, self._files)
 

@@ -15,10 +15,8 @@ from torch import nn
 from agentq.backbones.backbone import Backbone
 from agentq.errors import ConfigError
 
-_LAST = (
-    "o_proj",
-    "down_proj",
-)  # of attention and of the feed-forward part: what they give is added to the stream
+#: Last projections of attention and of the feed-forward part: what they give is added to the residual stream.
+_LAST = ("o_proj", "down_proj")
 
 
 def expand_blocks(backbone: Backbone, layers: int) -> None:
@@ -35,21 +33,27 @@ def expand_blocks(backbone: Backbone, layers: int) -> None:
         raise ConfigError(
             "blocks are added to whole weights: load the backbone without lora and quantization."
         )
-    decoder = model.get_decoder()
+    blocks_before = getattr(model.get_decoder(), "layers", None) if hasattr(model, "get_decoder") else None
+    if blocks_before is None:
+        raise ConfigError(
+            f"{backbone.config.name}: {type(model).__name__} is no decoder with `layers`. Use a model of the Llama or "
+            "Qwen kind, or leave out more layers."
+        )
     blocks: list[nn.Module] = []
-    for number, block in enumerate(decoder.layers):
-        blocks.append(block)
+    sources: list[int] = []  # of each block: the old one that it is or copies
+    for number, block in enumerate(blocks_before):
         wanted = layers * (number + 1) // old  # layers so far when this block's share is in
-        blocks.extend(_silent(block, backbone.config.name) for _ in range(wanted - len(blocks)))
-    decoder.layers = nn.ModuleList(blocks)
+        added = wanted - len(blocks)
+        blocks += [block, *(_silent(block, backbone.config.name) for _ in range(added - 1))]
+        sources += [number] * added
     for number, block in enumerate(blocks):
         attention: Any = block.self_attn
         attention.layer_idx = number  # the key-value cache is kept by it
+    model.get_decoder().layers = nn.ModuleList(blocks)
     config = model.config.get_text_config()
     config.num_hidden_layers = layers
     if getattr(config, "layer_types", None):
-        kinds = [getattr(block, "attention_type", config.layer_types[0]) for block in blocks]
-        config.layer_types = kinds
+        config.layer_types = [config.layer_types[source] for source in sources]
 
 
 def _silent(block: nn.Module, name: str) -> nn.Module:

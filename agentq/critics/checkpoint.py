@@ -277,7 +277,7 @@ def with_adapter(backbone: Backbone, folder: Path, copied: bool = True) -> Backb
         wrapped = PeftModel.from_pretrained(model, str(folder)).eval()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"the adapter in {folder} cannot be loaded: {error}.") from error
-    return backbone.around(wrapped)
+    return backbone.with_model(wrapped)
 
 
 def adapter_of(backbone: Backbone) -> Any:

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agentq.errors import TrainingError
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -26,6 +28,10 @@ class Branch:
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.weights):  # or weights would move on to the next branch
+            raise TrainingError(f"{len(self.weights)} weights for {len(self.ids)} tokens of a branch.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ def collate(examples: Sequence[BranchingExample], pad_id: int) -> BranchingBatch
     for row, example in enumerate(examples):
         start, length = len(example.prompt), example.length
         lengths = [len(branch.ids) for branch in example.branches]
-        first = np.cumsum([start, *lengths[:-1]]) if lengths else np.zeros(0, np.int64)
+        first = start + np.cumsum([0, *lengths])[:-1]  # where each branch begins
         pieces = (example.prompt, *(branch.ids for branch in example.branches))
         input_ids[row, :length] = np.fromiter(chain.from_iterable(pieces), np.int64, length)
         weights[row, start:length] = np.fromiter(

@@ -47,6 +47,11 @@ def test_what_cannot_be_expanded_says_why(tiny_model_folder: Path) -> None:
     backbone = load_backbone(BackboneConfig(str(tiny_model_folder), device="cpu"))
     with pytest.raises(ConfigError, match=r"layers 1: .* has 2 already"):
         expand_blocks(backbone, 1)
+    encoder = load_backbone(BackboneConfig(str(tiny_model_folder), kind="encoder", device="cpu"))
+    encoder.model = torch.nn.Module()  # without layers to find
+    encoder.model.config = backbone.model.config  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="no decoder with `layers`"):
+        expand_blocks(encoder, 4)
     adapted = load_backbone(BackboneConfig(str(tiny_model_folder), device="cpu", lora=LoraSettings()))
     with pytest.raises(ConfigError, match="without lora"):
         expand_blocks(adapted, 4)

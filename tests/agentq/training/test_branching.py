@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from agentq.backbones import BackboneConfig, load_backbone
+from agentq.errors import TrainingError
 from agentq.training.branching import Branch, BranchingExample, branching_loss, collate, token_budget_batches
 
 EXAMPLES = [
@@ -37,6 +38,11 @@ def test_packed_branches_equal_separate_sequences(tiny_model_folder: Path) -> No
     assert per_token.tolist() == pytest.approx(expected, abs=1e-5)
     mean = sum(x * w for x, w in zip(expected, weights, strict=True)) / sum(weights)
     assert float(loss) == pytest.approx(mean, abs=1e-5)
+
+
+def test_a_branch_has_a_weight_for_every_token() -> None:
+    with pytest.raises(TrainingError, match="1 weights for 2 tokens"):
+        Branch((1, 2), (1.0,))
 
 
 def test_batches_hold_every_index_once_and_keep_the_budget() -> None:
