@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,12 +18,17 @@ from agentq.types import Decision, FloatArray, Message
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a decider may look at. An agent reads the messages; only an oracle touches ``env``."""
+    """What a decider may look at. An agent reads the messages; only an oracle touches ``env``.
+
+    Who makes many calls of policy and critic for one decision calls ``alive`` between them: the limit of a step in
+    seconds is one of each call.
+    """
 
     env: Any
     messages: tuple[Message, ...]
     admissible: tuple[str, ...] | None
     seed: int
+    alive: Callable[[], None] = field(default=lambda: None, compare=False)
 
 
 class Decider(Protocol):

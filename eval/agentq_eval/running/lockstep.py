@@ -11,7 +11,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -158,7 +158,7 @@ class Lockstep:
         before = self._meter() if self._meter is not None else 0
         began = time.perf_counter()
         try:
-            decisions: list[Any] = list(decider.decide([_view(current) for current in group]))
+            decisions: list[Any] = list(decider.decide([self._view(current) for current in group]))
             if len(decisions) != len(group):
                 raise EvaluationError(
                     f"{len(decisions)} decisions for {len(group)} states: expected one each."
@@ -178,6 +178,21 @@ class Lockstep:
             current.seconds += seconds
             current.shares = {"decide": seconds, "tokens": tokens}
         return decisions
+
+    def _view(self, current: _Running) -> View:
+        planned, admissible = current.job.planned, current.info.get("admissible_actions")
+        return View(
+            env=current.env,
+            messages=_messages(current),
+            admissible=tuple(admissible) if admissible is not None else None,
+            seed=decision_seed(planned.task, planned.seed, len(current.steps)),
+            alive=self._alive,
+        )
+
+    def _alive(self) -> None:
+        """The call that is made now began anew."""
+        if self.call is not None:
+            self.call = replace(self.call, started=time.monotonic())
 
     def _advance(self, current: _Running, decision: Decision | Exception) -> Ended | None:
         """Take the step; what is returned has ended."""
@@ -280,16 +295,6 @@ def _messages(current: _Running) -> tuple[Message, ...]:
     messages = current.info.get("messages")
     return (
         tuple(messages) if messages is not None else ({"role": "user", "content": str(current.observation)},)
-    )
-
-
-def _view(current: _Running) -> View:
-    planned, admissible = current.job.planned, current.info.get("admissible_actions")
-    return View(
-        env=current.env,
-        messages=_messages(current),
-        admissible=tuple(admissible) if admissible is not None else None,
-        seed=decision_seed(planned.task, planned.seed, len(current.steps)),
     )
 
 

@@ -181,7 +181,7 @@ def _decided(
     worlds = [EnvironmentWorld(view.env) for view in views]
     roots = [world.here(view.messages, view.admissible) for world, view in zip(worlds, views, strict=True)]
     searches = [begin(world, root, view) for world, root, view in zip(worlds, roots, views, strict=True)]
-    for _ in forest.run(searches):
+    for _ in forest.run(searches, on_round=views[0].alive if views else None):
         pass
     decisions: list[Decision] = []
     for world, root, search in zip(worlds, roots, searches, strict=True):

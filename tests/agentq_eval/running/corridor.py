@@ -110,14 +110,15 @@ def _value(messages: Messages, candidate: Candidate) -> float:
     return (candidate.action == "right") * 0.3 + sum(text.encode()) % 97 / 97
 
 
-def policy(temperature: float = 1.0, misbehave: str = "") -> ScriptedPolicy:
-    """Draws an action; at temperature 0 always "right"."""
+def policy(temperature: float = 1.0, misbehave: str = "", seconds: float = 0.0) -> ScriptedPolicy:
+    """Draws an action; at temperature 0 always "right". ``seconds``: that a candidate takes."""
     what, _, task = misbehave.partition(":")
 
     def choose(messages: Messages, admissible: Any, rng: np.random.Generator) -> str:
         text = str(messages[0]["content"])
         if task and text.startswith(f"task {task},") and text.endswith("step 2"):
             act(what)
+        time.sleep(seconds)
         return "right" if temperature == 0 else str(rng.choice(ACTIONS))
 
     return ScriptedPolicy(choose)

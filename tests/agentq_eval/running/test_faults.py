@@ -15,7 +15,7 @@ from agentq_eval.running.failures import Failures
 from agentq_eval.running.run import RunSettings
 from agentq_eval.runs.reader import RunReader
 from agentq_eval.runs.writer import read_sessions
-from agentq_eval.suites.suite import Suite, Timeouts
+from agentq_eval.suites.suite import ArmSpec, PanelSpec, Suite, Timeouts
 
 Playing = Callable[..., RunReader]
 RUNNERS = [RunSettings("thread", 1, 16, progress=False), RunSettings("process", 2, 16, progress=False)]
@@ -47,6 +47,21 @@ def test_a_call_that_hangs_is_a_time_out_of_its_episode_alone(
     assert "no answer within 1 s" in hung.error
     assert hung.steps == 2  # as far as it went
     others_are_untouched(run, sane, "t4")
+
+
+def test_a_plan_of_many_calls_may_take_longer_than_one_call(
+    suite: Suite, playing: Playing, tmp_path: Path
+) -> None:
+    search = ArmSpec("search", "tree_search", {"iterations": 50, "early_stop": False}, n=(2,))
+    slow = replace(suite.policy, options={"seconds": 0.02})
+    suite = replace(
+        suite, policy=slow, panel=PanelSpec(tasks=("t0",)), arms=(search,), timeouts=Timeouts(step=1.0)
+    )
+    run = playing(replace(suite, seeds=(0,)), tmp_path)
+    (result,) = run.results()
+    assert result.outcome == "finished"
+    (trajectory,) = [episode.trajectory for episode in run.log]
+    assert trajectory.steps[0].timings["decide"] > 1.0
 
 
 @pytest.mark.parametrize("role", ["environment", "agent"])
