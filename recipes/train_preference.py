@@ -5,12 +5,14 @@
     accelerate launch recipes/train_preference.py --policy.model Qwen/Qwen3-4B --critic.model Qwen/Qwen3-0.6B \
         --critic.quantization 4bit --critic.dtype bfloat16
 
+    accelerate launch recipes/train_preference.py --config recipes/configs/preference_webshop.yaml
     accelerate launch recipes/train_preference.py --log '[runs/train_qvalue/collected/round-0]'
 
 The story: tree search plays training tasks and values every action it tried (collect, or read --trees); siblings of
-different value become pairs of a better and a worse reply, and so do the labelled candidates of a log (--log); DPO on
-an adapter of a language model learns them, and its log-ratio against the model without adapter is the Q-value; then
-the same policy plays held-out tasks with different ways to choose among its candidates, and a report compares them.
+different value become pairs of a better and a worse reply, and so do candidates of episodes that are labelled one by
+one (--collect.labels, or read --log); DPO on an adapter of a language model learns them, and its log-ratio against the
+model without adapter is the Q-value; then the same policy plays held-out tasks with different ways to choose among its
+candidates, and a report compares them.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,7 @@ from typing import Any, Literal, TypeVar
 
 from accelerate import PartialState
 
+from agentq.agent import Agent
 from agentq.backbones import Backbone, BackboneConfig, LoraSettings, load_backbone
 from agentq.backbones.config import Dtype, Quantization
 from agentq.config import load_config, to_yaml
@@ -41,14 +44,19 @@ from agentq.search.pairs import PROVENANCE, PairSettings, write_pairs
 from agentq.search.records import read_trees
 from agentq.search.settings import SearchSettings
 from agentq.search.worlds import EnvironmentWorld
+from agentq.selectors.first import First
 from agentq.training.logged_pairs import LoggedPairSettings, write_logged_pairs
 from agentq.training.preference import PreferenceTraining, fit_preference
 from agentq.trajectories.reader import TrajectoryReader
+from agentq.trajectories.writer import TrajectoryWriter
 from agentq_envs.benchmark import Benchmark, load_benchmark
 from agentq_eval.arms import ArmSettings, value_arms
+from agentq_eval.collection import LabelSettings, collect
 from agentq_eval.episodes import ARMS
 from agentq_eval.reports import Report
 from agentq_eval.reports.summary import summary
+from agentq_eval.rollouts import Episode
+from agentq_eval.running.deciders import AgentDecider
 from agentq_eval.suites.suite import CriticSpec, EnvironmentSpec, PolicySpec, Roles, Suite
 from agentq_eval.value_evaluation import panel_spec, play_value_arms
 
@@ -86,10 +94,10 @@ class CriticOptions:
 
 @dataclass(frozen=True)
 class CollectOptions:
-    """How trees are searched, unless --trees names a file of them."""
+    """Where pairs come from, unless --trees or --log names it: trees, or with labels the candidates of episodes."""
 
     split: Literal["train", "validation"] = "train"
-    tasks: int = 64
+    tasks: int = 64  # one tree or one episode each
     temperature: float = 1.0
     top_p: float = 0.9
     seed: int = 0
@@ -98,6 +106,8 @@ class CollectOptions:
             iterations=12, width=5, max_depth=15, exploration=0.3, early_stop=False
         )
     )
+    labels: LabelSettings | None = None  # play episodes and label their candidates; none: search trees
+    n: int = 8  # candidates per state of these episodes
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,7 @@ class Config:
 
 
 def main() -> None:
-    """Search -> pairs -> DPO -> evaluate -> report."""
+    """Search, or episodes with labels -> pairs -> DPO -> evaluate -> report."""
     config = load_config(Config)
     check(config)
     state = PartialState()
@@ -150,11 +160,14 @@ def main() -> None:
     seconds: dict[str, float] = {}
 
     policy = load_backbone(policy_backbone(config))
-    with state.main_process_first():  # the others find trees and pairs complete
-        trees = config.trees
-        if trees is None and not config.log:
-            trees = timed(seconds, "search", partial(searched, config, policy))
-        pairs = timed(seconds, "pairs", partial(paired, config, trees))
+    with state.main_process_first():  # the others find trees, logs and pairs complete
+        trees, logs = config.trees, config.log
+        if trees is None and not logs:
+            if config.collect.labels is None:
+                trees = timed(seconds, "search", partial(searched, config, policy))
+            else:
+                logs = (timed(seconds, "collect", partial(labelled, config, policy, config.collect.labels)),)
+        pairs = timed(seconds, "pairs", partial(paired, config, trees, logs))
     critic = timed(seconds, "train", partial(trained, config, pairs))
     if not state.is_main_process:
         return
@@ -167,7 +180,10 @@ def main() -> None:
 
 def check(config: Config) -> None:
     """Raise ConfigError for options that cannot work together, before anything is loaded or searched."""
-    for name, value in (("collect.tasks", config.collect.tasks), ("test.n", config.test.n)):
+    counts = (
+        ("collect.tasks", config.collect.tasks), ("collect.n", config.collect.n), ("test.n", config.test.n),
+    )  # fmt: skip
+    for name, value in counts:
         if value < 1:
             raise ConfigError(f"--{name} {value}: expected at least 1.")
     if config.collect.split == config.test.split:
@@ -182,6 +198,12 @@ def check(config: Config) -> None:
     resolve_grounding(config.critic.grounding)  # a name that cannot be found must not wait for the search
     if config.trees is not None and config.log:
         raise ConfigError(f"--trees {config.trees} and --log are both given: pairs come from one of them.")
+    labels = config.collect.labels
+    if labels is not None and labels.kind in ("none", "guided"):
+        raise ConfigError(
+            f"--collect.labels.kind {labels.kind}: pairs need labelled candidates, and there is no critic to guide "
+            "yet. Use policy, expert, player or lookahead."
+        )
     if config.collect.search.uses_critic:
         raise ConfigError(
             "this recipe searches by the environment's reward: use --collect.search.values reward, evaluation rollout, "
@@ -205,15 +227,13 @@ def policy_backbone(config: Config) -> BackboneConfig:
 def searched(config: Config, backbone: Backbone) -> Path:
     """The file of trees, one per training task; a stopped search goes on."""
     options, path = config.collect, config.folder / "trees.jsonl"
-    played = benchmark(config)
-    env, tasks = played.make_env(config.max_steps), list(played.panel(options.split).tasks)
-    random.Random(options.seed).shuffle(tasks)
-    policy = HuggingFacePolicy(backbone, options.temperature, options.top_p, config.policy.max_new_tokens)
+    env = benchmark(config).make_env(config.max_steps)
+    policy = collecting_policy(config, backbone)
     forest = Forest(policy, trees=config.batch_size, batch=config.batch_size)
     trees = collect_trees(
         forest,
         lambda: EnvironmentWorld(env),
-        [SearchTask(task, options.seed) for task in tasks[: options.tasks]],
+        [SearchTask(task, options.seed) for task in training_tasks(config)],
         path,
         options.search,
     )
@@ -223,13 +243,44 @@ def searched(config: Config, backbone: Backbone) -> Path:
     return path
 
 
-def paired(config: Config, trees: Path | None) -> Any:
+def labelled(config: Config, backbone: Backbone, labels: LabelSettings) -> Path:
+    """The log of one episode per training task with a value for every candidate; a stopped collection goes on."""
+    folder, options = config.folder / "collected", config.collect
+    policy = collecting_policy(config, backbone)
+    several, once = (AgentDecider(Agent(policy, First(), n=n, on_invalid="execute")) for n in (options.n, 1))
+    with TrajectoryWriter(folder) as writer:
+        found = collect(
+            partial(benchmark(config).make_env, config.max_steps),
+            [Episode(task, options.seed) for task in training_tasks(config)],
+            several, writer, labels, continue_with=once, batch_size=config.batch_size,
+        )  # fmt: skip
+    print(
+        f"log {folder}: {found.episodes} new episodes, {found.steps} steps, score {found.score:.3f}",
+        flush=True,
+    )
+    return folder
+
+
+def training_tasks(config: Config) -> list[str]:
+    """The tasks that the critic learns from, drawn by the seed."""
+    options = config.collect
+    tasks = list(benchmark(config).panel(options.split).tasks)
+    random.Random(options.seed).shuffle(tasks)
+    return tasks[: options.tasks]
+
+
+def collecting_policy(config: Config, backbone: Backbone) -> HuggingFacePolicy:
+    """Who proposes on training tasks."""
+    options = config.collect
+    return HuggingFacePolicy(backbone, options.temperature, options.top_p, config.policy.max_new_tokens)
+
+
+def paired(config: Config, trees: Path | None, logs: Sequence[Path]) -> Any:
     """The pairs of the trees, without trees of the logs, as a datasets folder with their provenance."""
     folder = config.folder / "pairs"
     if PartialState().is_main_process:
         if trees is None:
-            logs = [TrajectoryReader(log) for log in config.log]
-            pairs = write_logged_pairs(logs, folder, config.logged_pairs)
+            pairs = write_logged_pairs([TrajectoryReader(log) for log in logs], folder, config.logged_pairs)
         else:
             pairs = write_pairs(read_trees(trees), folder, config.pairs, source=trees)
         print(f"pairs {folder}: {len(pairs)}, mean gap {mean_gap(pairs):.3f}", flush=True)

@@ -12,6 +12,7 @@ import pytest
 from agentq.critics.loading import load_critic
 from agentq.critics.preference import PreferenceCritic
 from agentq.search.records import read_trees
+from agentq.trajectories.reader import TrajectoryReader
 
 RECIPE = "train_preference.py"
 SMALL = (
@@ -51,12 +52,33 @@ def test_from_a_labelled_log(tmp_path: Path, labelled_log: Path, finish: Callabl
     assert critic.config.training["data_hash"] == about["rows_sha256"]
 
 
+@pytest.mark.slow
+def test_from_episodes_with_labels(tmp_path: Path, finish: Callable[..., str]) -> None:
+    folder, labels = tmp_path / "labelled", ("--collect.labels.kind=lookahead", "--collect.n=5")
+    finish(RECIPE, f"--output={folder}", *labels, "--logged_pairs.at_most=24", *SMALL)
+    assert not (folder / "trees.jsonl").exists()
+    episodes = list(TrajectoryReader(folder / "collected"))
+    assert len(episodes) == 4
+    for episode in episodes:
+        for step in episode.trajectory.steps:
+            assert sum(candidate.count for candidate in step.decision.candidates) == 5
+            assert step.labels is not None
+            assert len(step.labels) == len(step.decision.candidates)
+    about = json.loads((folder / "pairs" / "provenance.json").read_text())
+    assert (about["logs"], about["pairs"]) == (["collected"], 24)
+    played = {json.loads(line)["task"] for line in (folder / "episodes.jsonl").read_text().splitlines()}
+    assert not played & {episode.trajectory.task for episode in episodes}
+
+
 def test_impossible_options_stop_before_anything_is_loaded(tmp_path: Path, start: Callable[..., Any]) -> None:
     for options, words in (
         (("--collect.split=validation", "--test.split=validation"), "both 'validation'"),
         (("--collect.search.guide=puct",), "environment's reward"),
         (("--policy.temperature=0",), "temperature of 0"),
         (("--trees=trees.jsonl", "--log=[log]"), "pairs come from one of them"),
+        (("--collect.labels.kind=none",), "pairs need labelled candidates"),
+        (("--collect.labels.kind=guided",), "no critic to guide"),
+        (("--collect.n=0",), "--collect.n 0"),
         (("--critic.grounding=nowhere:at_all",), "cannot be imported"),
     ):
         done = start(RECIPE, f"--output={tmp_path / 'x'}", *options)
