@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -29,17 +29,20 @@ from agentq.types import Candidate, Decision, Messages
 from agentq_eval.episodes import TREE_SEARCH
 from agentq_eval.running.deciders import Decider, View
 
+Plan = Literal["episode", "once", "step"]
+
 
 def search_decider(policy: Policy, critic: Critic | None, n: int, options: Mapping[str, Any]) -> Decider:
     """The decider of an arm ``selector: tree_search`` with ``n`` samples per expansion.
 
-    ``options``: fields of ``SearchSettings``; ``plan``, "episode" (default: follow the best trajectory met) or
-    "step" (search at every step); ``by``, what is recommended by. Raises ``ConfigError`` for others.
+    ``options``: fields of ``SearchSettings``; ``plan``, "episode" (default: follow the best trajectory met, and search
+    again as long as none had a reward), "once" (follow the best one also then) or "step" (search at every step);
+    ``by``, what is recommended by. Raises ``ConfigError`` for others.
     """
     plan, by = options.get("plan", "episode"), options.get("by", "visits")
-    if plan not in ("episode", "step") or by not in get_args(Recommendation):
+    if plan not in get_args(Plan) or by not in get_args(Recommendation):
         raise ConfigError(
-            f"tree_search with plan={plan!r}, by={by!r}: expected plan episode or step, and by "
+            f"tree_search with plan={plan!r}, by={by!r}: expected plan {', '.join(get_args(Plan))}, and by "
             f"{', '.join(get_args(Recommendation))}."
         )
     fields = {name: value for name, value in options.items() if name not in ("plan", "by")}
@@ -47,9 +50,9 @@ def search_decider(policy: Policy, critic: Critic | None, n: int, options: Mappi
     if settings.uses_critic and critic is None:
         raise ConfigError("this tree_search values by a critic, and the arm has none. Set `critic: true`.")
     forest = Forest(policy, critic)
-    return (
-        EpisodePlanDecider(forest, settings, by) if plan == "episode" else TreeDecider(forest, settings, by)
-    )
+    if plan == "step":
+        return TreeDecider(forest, settings, by)
+    return EpisodePlanDecider(forest, settings, by, once=plan == "once")
 
 
 @dataclass(frozen=True)
@@ -99,19 +102,21 @@ class EpisodePlanDecider:
     """Follows the best trajectory that a tree search from the present state has met, as LATS does with a task.
 
     The environment must be deterministic. Where the search has met no reward it takes one recommended action and
-    searches again from the state behind it.
+    searches again from the state behind it; with ``once`` it follows the longest trajectory instead, so that a task is
+    searched once, as published, as far as ``max_depth`` reaches.
     """
 
     forest: Forest
     settings: SearchSettings
     by: Recommendation = "visits"
-    _plans: dict[int, dict[str, tuple[str, float]]] = field(
-        default_factory=dict[int, dict[str, tuple[str, float]]]
-    )  # of each environment: state -> action and its value
+    once: bool = False
+    _plans: dict[int, dict[str, list[tuple[str, float]]]] = field(
+        default_factory=dict[int, dict[str, list[tuple[str, float]]]]
+    )  # of each environment: state -> actions to take there, the next one last, and their values
 
     def decide(self, views: Sequence[View]) -> list[Decision]:
         """One decision per view, from its plan where it has one."""
-        steps = [self._plans.get(id(view.env), {}).pop(_key(view.messages), None) for view in views]
+        steps = [_next(self._plans.get(id(view.env), {}), view.messages) for view in views]
         searched = iter(
             self._searched([view for view, step in zip(views, steps, strict=True) if step is None])
         )
@@ -128,10 +133,8 @@ class EpisodePlanDecider:
         def chosen(search: TreeSearch, root: State) -> tuple[list[Candidate], list[float], int]:
             children = search.tree.root.children
             candidates = [Candidate(node.text, node.action, count=node.count) for node in children]
-            path = best_trajectory(search.tree)
-            # The last time that a state is met counts: a loop on the way is left out.
-            plan = {_key(a.state.messages): (str(b.action), b.value) for a, b in pairwise(path)}
-            first, _ = plan.pop(_key(root.messages), (None, 0.0))
+            plan = self._plan(best_trajectory(search.tree, rewarded=not self.once))
+            first, _ = _next(plan, root.messages) or (None, 0.0)
             self._plans[id(next(environments).env)] = plan
             if first is None:
                 return candidates, [node.value for node in children], _recommended(search.tree, self.by)
@@ -146,15 +149,39 @@ class EpisodePlanDecider:
 
         return _decided(self.forest, views, partial(_tree_search, self.settings), chosen, TREE_SEARCH)
 
+    def _plan(self, path: Sequence[Node]) -> dict[str, list[tuple[str, float]]]:
+        """What to do in each state of a path. Loops are left out where a reward waits at its end."""
+        plan: dict[str, list[tuple[str, float]]] = {}
+        kept = (
+            not path or path[-1].reward <= 0
+        )  # a path that leads nowhere is walked to its end, not searched again
+        for node, child in reversed(list(pairwise(path))):
+            actions = plan.setdefault(_key(node.state.messages), [])
+            if child.action is not None and (kept or not actions):
+                actions.append((child.action, child.value))
+        return plan
+
+
+def _next(plan: dict[str, list[tuple[str, float]]], messages: Messages) -> tuple[str, float] | None:
+    """The planned action of a state, taken off the plan."""
+    actions = plan.get(_key(messages))
+    return actions.pop() if actions else None
+
 
 def _recommended(tree: Tree, by: Recommendation) -> int:
     return tree.root.children.index(tree.recommended(by)) if tree.root.children else 0
 
 
-def best_trajectory(tree: Tree) -> list[Node]:
-    """From the root to the node of the largest positive reward, those of simulations included; empty without one."""
-    ends = [node for node in (*tree.root.preorder(), *tree.rollouts) if node.terminal and node.reward > 0]
-    return max(ends, key=lambda node: (node.reward, -node.depth)).path() if ends else []
+def best_trajectory(tree: Tree, rewarded: bool = True) -> list[Node]:
+    """From the root to the node of the largest positive reward, those of simulations included.
+
+    Without one: empty, or not ``rewarded``, to the deepest.
+    """
+    met = [*tree.root.preorder(), *tree.rollouts]
+    ends = [node for node in met if node.terminal and node.reward > 0]
+    if ends:
+        return max(ends, key=lambda node: (node.reward, -node.depth)).path()
+    return [] if rewarded else max(met, key=lambda node: node.depth).path()
 
 
 def _tree_search(settings: SearchSettings, world: EnvironmentWorld, root: State, view: View) -> TreeSearch:

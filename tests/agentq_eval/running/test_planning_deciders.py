@@ -99,7 +99,30 @@ def test_a_plan_for_the_episode_is_followed_without_another_search() -> None:
         first, second = (step.decision for step in trajectory.steps)
         assert (first.selector, first.action, len(first.candidates)) == ("tree_search", "b", 2)
         assert (second.action, len(second.candidates)) == ("a", 1)
-    assert not any(decider._plans.values())
+    assert not any(any(plan.values()) for plan in decider._plans.values())
+
+
+class Barren(Detour):
+    """Five steps without any reward, in circles: the state is the parity of the steps."""
+
+    def step(self, action: str) -> Any:
+        self.path += action
+        return self._info()["messages"][0]["content"], 0.0, len(self.path) >= 5, False, self._info()
+
+    def _info(self) -> dict[str, Any]:
+        content = str(len(self.path) % 2)
+        return {"messages": ({"role": "user", "content": content},), "admissible_actions": ["a", "b"]}
+
+
+def test_a_task_without_reward_is_searched_once_or_at_every_step() -> None:
+    settings = SearchSettings(iterations=4, max_depth=5)
+    for once, searches in ((True, 1), (False, 5)):
+        decider = EpisodePlanDecider(Forest(Both()), settings, once=once)
+        (trajectory,) = run_episodes(Barren, [Episode("x", 0)], decider)
+        assert len(trajectory.steps) == 5
+        assert sum(len(step.decision.candidates) > 1 for step in trajectory.steps) == searches
+    rewarded = EpisodePlanDecider(Forest(Both()), SearchSettings(iterations=20), once=True)
+    assert [t.score for t in played(rewarded)] == [1.0] * 3
 
 
 def test_an_arm_says_how_it_searches() -> None:
@@ -110,7 +133,11 @@ def test_an_arm_says_how_it_searches() -> None:
     assert isinstance(step, TreeDecider)
     assert (episode.settings.width, step.settings.guide, step.by) == (2, "puct", "value")
     assert [t.score for t in played(episode)] == [1.0] * 3
-    for options, message in (({"plan": "day"}, "plan"), ({"by": "luck"}, "by"), ({"depth": 3}, "depth")):
+    for options, message in (
+        ({"plan": "day"}, "episode, once, step"),
+        ({"by": "luck"}, "by"),
+        ({"depth": 3}, "depth"),
+    ):
         with pytest.raises(ConfigError, match=message):
             search_decider(both, both, 2, options)
     with pytest.raises(ConfigError, match="critic: true"):
