@@ -52,12 +52,11 @@ from agentq.trajectories.writer import TrajectoryWriter
 from agentq_envs.benchmark import Benchmark, load_benchmark
 from agentq_eval.arms import ArmSettings, value_arms
 from agentq_eval.collection import LabelSettings, collect
-from agentq_eval.episodes import ARMS
 from agentq_eval.reports import Report
 from agentq_eval.reports.summary import summary
 from agentq_eval.rollouts import Episode
 from agentq_eval.running.deciders import AgentDecider
-from agentq_eval.suites.suite import CriticSpec, EnvironmentSpec, PolicySpec, Roles, Suite
+from agentq_eval.suites.suite import ArmSpec, CriticSpec, EnvironmentSpec, PolicySpec, Roles, Suite
 from agentq_eval.value_evaluation import panel_spec, play_value_arms
 
 T = TypeVar("T")
@@ -118,7 +117,9 @@ class TestOptions:
     tasks: int = 200
     seeds: int = 1  # episodes per task and arm
     n: int = 8  # candidates per state
-    arms: tuple[str, ...] = ARMS  # which to play
+    #: Which to play, also majority and softmax. reference takes the likeliest by policy and critic together.
+    arms: tuple[str, ...] = ("sampled", "greedy", "best_of_n", "reference", "oracle")
+    eta: float = 1.0  # what the critic's value counts beside the policy's log-probability in `reference`
 
 
 @dataclass(frozen=True)
@@ -342,12 +343,21 @@ def held_out(config: Config) -> Suite:
             policy.top_p, policy.max_new_tokens,
         ),
         critic=CriticSpec("critic"),
-        arms=value_arms(ArmSettings((options.n,), names=options.arms)),
+        arms=arms(options),
         seeds=tuple(range(options.seeds)),
         max_steps=played.max_steps if config.max_steps is None else config.max_steps,
         labels="lookahead",
-        roles=Roles(main_n=options.n),
+        roles=Roles("reference" if "reference" in options.arms else "best_of_n", main_n=options.n),
     )  # fmt: skip
+
+
+def arms(options: TestOptions) -> tuple[ArmSpec, ...]:
+    """The usual arms; and the largest log pi + eta Q: what is likely for the policy and better for the critic."""
+    usual = value_arms(ArmSettings((options.n,), names=options.arms))
+    if "reference" not in options.arms:
+        return usual
+    choice = {"eta": options.eta, "prior": "logprob", "choose": "argmax"}
+    return (*usual, ArmSpec("reference", "reference", choice, (options.n,), critic=True))
 
 
 def timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
