@@ -4,7 +4,6 @@
     accelerate launch recipes/train_preference.py --config recipes/configs/preference_quick.yaml
     accelerate launch recipes/train_preference.py --policy.model Qwen/Qwen3-4B --critic.model Qwen/Qwen3-0.6B \
         --critic.quantization 4bit --critic.dtype bfloat16
-
     accelerate launch recipes/train_preference.py --config recipes/configs/preference_webshop.yaml
     accelerate launch recipes/train_preference.py --log '[runs/train_qvalue/collected/round-0]'
 

@@ -55,7 +55,9 @@ def test_from_a_labelled_log(tmp_path: Path, labelled_log: Path, finish: Callabl
 @pytest.mark.slow
 def test_from_episodes_with_labels(tmp_path: Path, finish: Callable[..., str]) -> None:
     folder, labels = tmp_path / "labelled", ("--collect.labels.kind=lookahead", "--collect.n=5")
-    finish(RECIPE, f"--output={folder}", *labels, "--logged_pairs.at_most=24", *SMALL)
+    arms = ("--test.arms=sampled,reference", "--test.eta=2.5")
+    said = finish(RECIPE, f"--output={folder}", *labels, "--logged_pairs.at_most=24", *SMALL, *arms)
+    assert "gain of reference over sampled" in said
     assert not (folder / "trees.jsonl").exists()
     episodes = list(TrajectoryReader(folder / "collected"))
     assert len(episodes) == 4
@@ -68,6 +70,11 @@ def test_from_episodes_with_labels(tmp_path: Path, finish: Callable[..., str]) -
     assert (about["logs"], about["pairs"]) == (["collected"], 24)
     played = {json.loads(line)["task"] for line in (folder / "episodes.jsonl").read_text().splitlines()}
     assert not played & {episode.trajectory.task for episode in episodes}
+    chosen = [e for e in TrajectoryReader(folder / "log") if e.trajectory.metadata["arm"] == "reference"]
+    assert len(chosen) == 4
+    options = chosen[0].trajectory.steps[0].decision.selector_options
+    assert options is not None
+    assert (options["eta"], options["prior"], options["choose"]) == (2.5, "logprob", "argmax")
 
 
 def test_impossible_options_stop_before_anything_is_loaded(tmp_path: Path, start: Callable[..., Any]) -> None:

@@ -150,11 +150,12 @@ class EpisodePlanDecider:
         return _decided(self.forest, views, partial(_tree_search, self.settings), chosen, TREE_SEARCH)
 
     def _plan(self, path: Sequence[Node]) -> dict[str, list[tuple[str, float]]]:
-        """What to do in each state of a path. Loops are left out where a reward waits at its end."""
+        """What to do in each state of a path. Loops are left out where a reward waits at its end.
+
+        Elsewhere they are walked, too: without them steps would be left, and these would be searched again.
+        """
         plan: dict[str, list[tuple[str, float]]] = {}
-        kept = (
-            not path or path[-1].reward <= 0
-        )  # a path that leads nowhere is walked to its end, not searched again
+        kept = not path or path[-1].reward <= 0
         for node, child in reversed(list(pairwise(path))):
             actions = plan.setdefault(_key(node.state.messages), [])
             if child.action is not None and (kept or not actions):
