@@ -346,7 +346,7 @@ def held_out(config: Config) -> Suite:
         seeds=tuple(range(options.seeds)),
         max_steps=played.max_steps if config.max_steps is None else config.max_steps,
         labels="lookahead",
-        roles=Roles("reference" if "reference" in options.arms else "best_of_n", main_n=options.n),
+        roles=Roles("best_of_n" if "best_of_n" in options.arms else "reference", main_n=options.n),
     )  # fmt: skip
 
 
