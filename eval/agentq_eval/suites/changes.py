@@ -9,6 +9,7 @@ from typing import Any
 
 from agentq.config_yaml import parse_yaml
 from agentq.errors import ConfigError
+from agentq_eval.episodes import TREE_SEARCH
 from agentq_eval.suites.suite import ArmSpec, CriticSpec, PolicySpec, Suite
 
 
@@ -50,9 +51,10 @@ def with_arms(suite: Suite, names: tuple[str, ...]) -> Suite:
 def with_selector(suite: Suite, selector: str, options: Mapping[str, Any]) -> Suite:
     """The suite with one arm by this selector in place of all arms that use the critic.
 
-    The arm is named after the selector; arms without the critic (bases, bounds) stay.
+    The arm is named after the selector; arms without the critic (bases, bounds) stay. Its N are those of the arms
+    that it replaces, but not a tree search's, which are samples per expansion.
     """
-    by_critic = [arm for arm in suite.arms if arm.critic]
+    by_critic = [arm for arm in suite.arms if arm.critic and arm.selector != TREE_SEARCH]
     n = tuple(sorted({size for arm in by_critic for size in arm.n})) or (8,)
     arm = ArmSpec(selector, selector, dict(options), n, critic=suite.critic is not None)
     others = tuple(a for a in suite.arms if not a.critic and a.name != selector)

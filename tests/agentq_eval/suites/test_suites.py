@@ -162,6 +162,12 @@ def test_suite_with_selector_keeps_bases(own: Path) -> None:
     ]
 
 
+def test_a_selector_takes_no_n_from_a_tree_search() -> None:
+    suite = changes.with_selector(load_suite("alfworld-unseen"), "reference", {})
+    assert {arm.name: arm.n for arm in suite.arms if arm.critic} == {"reference": (8,)}
+    assert "puct" not in {arm.name for arm in suite.arms}
+
+
 @pytest.mark.parametrize(
     ("text", "name", "options"),
     [
