@@ -51,6 +51,7 @@ from agentq.trajectories.writer import TrajectoryWriter
 from agentq_envs.benchmark import Benchmark, load_benchmark
 from agentq_eval.arms import ArmSettings, value_arms
 from agentq_eval.collection import LabelSettings, collect
+from agentq_eval.episodes import ARMS
 from agentq_eval.reports import Report
 from agentq_eval.reports.summary import summary
 from agentq_eval.rollouts import Episode
@@ -186,6 +187,12 @@ def check(config: Config) -> None:
     for name, value in counts:
         if value < 1:
             raise ConfigError(f"--{name} {value}: expected at least 1.")
+    unknown = [name for name in config.test.arms if name not in (*ARMS, "reference")]
+    if unknown or config.test.eta < 0:
+        raise ConfigError(
+            f"--test.arms {', '.join(unknown)} or --test.eta {config.test.eta}: expected arms out of "
+            f"{', '.join(ARMS)}, reference, and an eta of 0 or more."
+        )
     if config.collect.split == config.test.split:
         raise ConfigError(
             f"--collect.split and --test.split are both {config.test.split!r}: the critic would be tested on the "

@@ -86,6 +86,8 @@ def test_impossible_options_stop_before_anything_is_loaded(tmp_path: Path, start
         (("--collect.labels.kind=none",), "pairs need labelled candidates"),
         (("--collect.labels.kind=guided",), "no critic to guide"),
         (("--collect.n=0",), "--collect.n 0"),
+        (("--test.arms=sampled,refrence",), "--test.arms refrence"),
+        (("--test.eta=-1",), "--test.eta -1"),
         (("--critic.grounding=nowhere:at_all",), "cannot be imported"),
     ):
         done = start(RECIPE, f"--output={tmp_path / 'x'}", *options)
